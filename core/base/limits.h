@@ -1,0 +1,32 @@
+/*
+ * Every limit of the project in one place, so that none is hidden in a function.
+ * Each says what it bounds and why it has this value.
+ */
+#ifndef RUNSFS_BASE_LIMITS_H
+#define RUNSFS_BASE_LIMITS_H
+
+/* A metrics.json or metadata.json larger than this is reported, not read. */
+#define LIMIT_RUN_FILE_BYTES (64ull << 20)
+/* A manifest larger than this is not read back: a million runs are about 370 MB. */
+#define LIMIT_MANIFEST_BYTES (1ull << 30)
+/* Nesting at which JSON is refused: what Python's reader manages under its default recursion limit. */
+#define LIMIT_JSON_DEPTH 991
+/* Digits of an integer at which Python's reader refuses the whole text. */
+#define LIMIT_JSON_INTEGER_DIGITS 4300
+/* The largest token count that a manifest holds: 2^53. */
+#define LIMIT_COUNT (1ull << 53)
+/* Bytes of a name in a directory, as the kernel has it. */
+#define LIMIT_NAME_BYTES 255
+/* Descriptors that the daemon holds at most, unless told otherwise, and what is set aside of them for its own
+ * (the connection, the watch, the log, one request's temporary needs in each thread). */
+#define LIMIT_DESCRIPTORS 256
+#define LIMIT_DESCRIPTORS_RESERVED 72
+/* The manifest on disk: quiet time that ends a burst, the longest wait after its first change, and the share
+ * of a core that writing may take (a write that took T is followed by no other for T times this). */
+#define LIMIT_MANIFEST_QUIET_MS 100
+#define LIMIT_MANIFEST_DELAY_MS 700
+#define LIMIT_MANIFEST_WRITE_SHARE 10
+/* How often that is looked at which no watch can tell of. */
+#define LIMIT_POLL_INTERVAL_MS 1000
+
+#endif

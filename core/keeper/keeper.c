@@ -1,0 +1,356 @@
+/*
+ * The keeper's life, its notes and its lock. What the notes mean is scan.c's; the manifest's file is publish.c's.
+ */
+#include "core/keeper/keeper_internal.h"
+#include "core/base/log.h"
+#include "core/base/memory.h"
+#include "core/manifest/file.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int64_t keeper_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- notes ---- */
+
+/* notes_lock is held. */
+static void note_wake(struct keeper *keeper)
+{
+    atomic_store(&keeper->pending, true);
+    pthread_cond_signal(&keeper->wake);
+}
+
+/* notes_lock is held. The member stays allocated until its notes are settled: scan.c marks it dead instead. */
+static void note_member(struct keeper *keeper, struct member *member, const char *name)
+{
+    if (name[0] == '\0') {
+        if (member->noted)
+            return;
+        member->noted = true;
+    }
+    size_t length = strlen(name);
+    struct note *note = memory_alloc(sizeof(*note) + length + 1);
+    note->next = NULL;
+    note->member = member;
+    member->queued++;
+    memcpy(note->name, name, length + 1);
+    *keeper->notes_last = note;
+    keeper->notes_last = &note->next;
+    note_wake(keeper);
+}
+
+static bool is_run_file(const char *name)
+{
+    for (int file = 0; file < RUN_FILE_COUNT; file++)
+        if (strcmp(name, run_file_names[file]) == 0)
+            return true;
+    return false;
+}
+
+static void note_entry(struct keeper *keeper, struct directory *directory, const char *name, bool closed)
+{
+    pthread_mutex_lock(&keeper->notes_lock);
+    struct member *member = directory->keeper_data;
+    if (member && member->role == MEMBER_RUN) {
+        if (is_run_file(name))
+            note_member(keeper, member, "");
+    } else if (member && member->role == MEMBER_FRAMEWORK) {
+        note_member(keeper, member, name);
+    } else if (member && strcmp(name, keeper->manifest_name) == 0) {
+        keeper->manifest_noted = true;
+        keeper->manifest_closed |= closed;
+        note_wake(keeper);
+    } else if (member) {
+        note_member(keeper, member, name);
+    }
+    pthread_mutex_unlock(&keeper->notes_lock);
+}
+
+void keeper_note(struct keeper *keeper, struct directory *directory, const char *name)
+{
+    note_entry(keeper, directory, name, false);
+}
+
+void keeper_note_all(struct keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->notes_lock);
+    keeper->rescan_noted = true;
+    note_wake(keeper);
+    pthread_mutex_unlock(&keeper->notes_lock);
+}
+
+void keeper_hold_manifest(struct keeper *keeper, int change)
+{
+    pthread_mutex_lock(&keeper->notes_lock);
+    keeper->publisher.holders += (unsigned)change;
+    keeper->manifest_noted = true;
+    keeper->manifest_closed |= change < 0;
+    note_wake(keeper);
+    pthread_mutex_unlock(&keeper->notes_lock);
+}
+
+/* The keeper's ear on the watch. */
+static void keeper_listen(const struct change *change, void *context)
+{
+    struct keeper *keeper = context;
+    /* Our own changes are noted by who makes them; the watch may tell of them once more. */
+    if (change->kind == CHANGE_OVERFLOW)
+        keeper_note_all(keeper);
+    else if (change->name && !change->own && (change->kind == CHANGE_ENTRY || change->kind == CHANGE_CLOSED))
+        note_entry(keeper, change->directory, change->name, change->kind == CHANGE_CLOSED);
+    if (keeper->listener)
+        keeper->listener(change, keeper->listener_context);
+}
+
+/* ---- looking ---- */
+
+struct index *keeper_lock(struct keeper *keeper)
+{
+    pthread_mutex_lock(&keeper->lock);
+    if (atomic_load(&keeper->pending))
+        scan_settle(keeper);
+    return keeper->index;
+}
+
+void keeper_unlock(struct keeper *keeper)
+{
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+struct snapshot *keeper_manifest(struct keeper *keeper, struct file_stamp *on_disk)
+{
+    struct index *index = keeper_lock(keeper);
+    struct snapshot *snapshot = NULL;
+    if (keeper->publisher.finding != MANIFEST_NOT_A_FILE) {
+        snapshot = snapshot_take(index);
+        bool same = keeper->publisher.on_disk == snapshot;
+        *on_disk = same ? keeper->publisher.stamp : (struct file_stamp){0};
+    }
+    keeper_unlock(keeper);
+    return snapshot;
+}
+
+struct directory *keeper_run_directory(struct keeper *keeper, const struct run *run)
+{
+    (void)keeper;
+    struct member *member = run->owner;
+    return directory_ref(member->directory);
+}
+
+struct run *keeper_run_of_directory(struct keeper *keeper, const struct directory *directory)
+{
+    (void)keeper;
+    const struct member *member = directory->keeper_data;
+    return member ? member->run : NULL;
+}
+
+int keeper_flush(struct keeper *keeper)
+{
+    keeper_lock(keeper);
+    publish_notice(keeper);
+    int result = keeper->publisher.first_change_ms ? publish_write(keeper) : 0;
+    keeper_unlock(keeper);
+    return result;
+}
+
+enum manifest_finding keeper_manifest_finding(struct keeper *keeper, struct run_fault *fault)
+{
+    keeper_lock(keeper);
+    enum manifest_finding finding = keeper->publisher.finding;
+    if (fault)
+        *fault = keeper->publisher.fault;
+    keeper_unlock(keeper);
+    return finding;
+}
+
+int keeper_each_candidate(struct keeper *keeper, int (*visit)(const char *framework, const char *name, void *context),
+                          void *context)
+{
+    for (struct member *framework = keeper->root->children; framework; framework = framework->hh.next)
+        for (struct member *member = framework->children; member; member = member->hh.next) {
+            int result = member->run ? 0 : visit(framework->name, member->name, context);
+            if (result)
+                return result;
+        }
+    return 0;
+}
+
+struct source *keeper_source(struct keeper *keeper)
+{
+    return keeper->source;
+}
+
+struct watch *keeper_watch(struct keeper *keeper)
+{
+    return keeper->watch;
+}
+
+const char *keeper_manifest_name(const struct keeper *keeper)
+{
+    return keeper->manifest_name;
+}
+
+bool keeper_is_manifest(struct keeper *keeper, const struct directory *directory, const char *name)
+{
+    return directory == source_root(keeper->source) && strcmp(name, keeper->manifest_name) == 0;
+}
+
+/* ---- the keeper's thread ---- */
+
+/* Waits on `wake` until the monotonic time until_ms (-1: for ever) unless something is noted. notes_lock is held. */
+static void wait_for_work(struct keeper *keeper, int64_t until_ms)
+{
+    while (!keeper->stopping && !atomic_load(&keeper->pending)) {
+        if (until_ms < 0) {
+            pthread_cond_wait(&keeper->wake, &keeper->notes_lock);
+            continue;
+        }
+        struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+        if (pthread_cond_timedwait(&keeper->wake, &keeper->notes_lock, &until) == ETIMEDOUT)
+            return;
+    }
+}
+
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+    if (a_ms < 0 || b_ms < 0)
+        return a_ms < 0 ? b_ms : a_ms;
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+/* Settles what is noted, polls what no watch tells of, and writes the manifest when it is due; idle otherwise. */
+static void *keeper_thread(void *context)
+{
+    struct keeper *keeper = context;
+    int64_t poll_ms = keeper_now_ms() + keeper->options.poll_interval_ms;
+    pthread_mutex_lock(&keeper->notes_lock);
+    while (!keeper->stopping) {
+        pthread_mutex_unlock(&keeper->notes_lock);
+
+        keeper_lock(keeper);
+        int64_t now_ms = keeper_now_ms();
+        if (keeper->unwatched && now_ms >= poll_ms) {
+            scan_poll(keeper);
+            poll_ms = keeper_now_ms() + keeper->options.poll_interval_ms;
+        }
+        publish_notice(keeper);
+        int64_t due_ms = publish_due_ms(keeper);
+        if (due_ms >= 0 && due_ms <= now_ms) {
+            publish_write(keeper);
+            due_ms = publish_due_ms(keeper);
+        }
+        if (keeper->unwatched)
+            due_ms = earlier(due_ms, poll_ms);
+        keeper_unlock(keeper);
+
+        pthread_mutex_lock(&keeper->notes_lock);
+        wait_for_work(keeper, due_ms);
+    }
+    pthread_mutex_unlock(&keeper->notes_lock);
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static void init_locks(struct keeper *keeper)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&keeper->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&keeper->lock, NULL);
+    pthread_mutex_init(&keeper->notes_lock, NULL);
+}
+
+int keeper_open(const char *source_path, const struct keeper_options *options, struct keeper **result)
+{
+    struct keeper *keeper = memory_alloc_zeroed(1, sizeof(*keeper));
+    keeper->options = *options;
+    if (!keeper->options.poll_interval_ms)
+        keeper->options.poll_interval_ms = LIMIT_POLL_INTERVAL_MS;
+    if (!keeper->options.descriptors)
+        keeper->options.descriptors = 64;
+    keeper->notes_last = &keeper->notes_first;
+    init_locks(keeper);
+
+    int error = source_open(source_path, keeper->options.descriptors, &keeper->source);
+    if (error) {
+        keeper_close(keeper);
+        return error;
+    }
+    error = watch_open(keeper->source, options->watch, &keeper->watch);
+    if (error) {
+        keeper_close(keeper);
+        return error;
+    }
+    keeper->manifest_name = manifest_file_name(source_root_fd(keeper->source));
+    keeper->index = index_create();
+
+    pthread_mutex_lock(&keeper->lock);
+    scan_begin(keeper);
+    scan_settle(keeper);
+    if (!keeper->options.read_only)
+        manifest_file_clean(source_root_fd(keeper->source), keeper->manifest_name);
+    publish_settle(keeper, true);
+    publish_notice(keeper);
+    if (keeper->publisher.first_change_ms)
+        publish_write(keeper);
+    pthread_mutex_unlock(&keeper->lock);
+    *result = keeper;
+    return 0;
+}
+
+int keeper_start(struct keeper *keeper, watch_listener *listener, void *context)
+{
+    keeper->listener = listener;
+    keeper->listener_context = context;
+    int error = pthread_create(&keeper->thread, NULL, keeper_thread, keeper);
+    if (error)
+        return -error;
+    keeper->started = true;
+    return watch_start(keeper->watch, keeper_listen, keeper);
+}
+
+void keeper_stop(struct keeper *keeper)
+{
+    if (!keeper->started)
+        return;
+    /* What happened before the end is to be in the manifest that is left behind. */
+    watch_drain(keeper->watch);
+    pthread_mutex_lock(&keeper->notes_lock);
+    keeper->stopping = true;
+    pthread_cond_signal(&keeper->wake);
+    pthread_mutex_unlock(&keeper->notes_lock);
+    pthread_join(keeper->thread, NULL);
+    watch_close(keeper->watch);
+    keeper->watch = NULL;
+    keeper->started = false;
+    atomic_store(&keeper->publisher.holders, 0);
+    keeper->publisher.hold_until_ms = 0;
+    keeper_flush(keeper);
+}
+
+void keeper_close(struct keeper *keeper)
+{
+    keeper_stop(keeper);
+    if (keeper->watch)
+        watch_close(keeper->watch);
+    if (keeper->root)
+        scan_end(keeper);
+    if (keeper->index)
+        index_destroy(keeper->index);
+    snapshot_unref(keeper->publisher.on_disk);
+    if (keeper->source)
+        source_close(keeper->source);
+    pthread_cond_destroy(&keeper->wake);
+    pthread_mutex_destroy(&keeper->lock);
+    pthread_mutex_destroy(&keeper->notes_lock);
+    free(keeper);
+}

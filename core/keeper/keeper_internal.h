@@ -1,0 +1,97 @@
+/*
+ * What the parts of the keeper share: keeper.c (life, notes, locks), scan.c (which directories are frameworks and
+ * runs; settling), publish.c (the manifest's file).
+ */
+#ifndef RUNSFS_KEEPER_INTERNAL_H
+#define RUNSFS_KEEPER_INTERNAL_H
+
+#include "core/keeper/keeper.h"
+#include "core/manifest/existing.h"
+#include <pthread.h>
+#include <uthash.h>
+
+enum member_role { MEMBER_ROOT, MEMBER_FRAMEWORK, MEMBER_RUN };
+
+/*
+ * A directory that the layout makes a framework or a place of a run; directory->keeper_data points to it. Guarded by
+ * keeper->lock, but for `queued`, `noted`, `dead` and directory->keeper_data, which notes_lock guards.
+ */
+struct member {
+    enum member_role role;
+    bool noted;                  /* a whole look at it is in the queue */
+    bool dead;                   /* dropped while notes of it were in the queue: the last of them frees it */
+    bool unwatched;              /* counted in keeper->unwatched */
+    unsigned queued;             /* notes of it in the queue */
+    unsigned seen;               /* the last listing of the parent in which it stood */
+    struct directory *directory; /* a reference */
+    char *name;                  /* in its parent; the key of the parent's table */
+    struct member *parent;
+    struct member *children;     /* by name (uthash) */
+    struct run *run;             /* of MEMBER_RUN: NULL where it is no run (aborted) */
+    UT_hash_handle hh;
+};
+
+/* One note: a whole look at member (name NULL), or a look at the entry `name` in it. */
+struct note {
+    struct note *next;
+    struct member *member;
+    char name[];                 /* "" for the member itself */
+};
+
+struct publisher {
+    struct snapshot *on_disk;    /* what the file holds; NULL where that is unknown or not ours */
+    struct file_stamp stamp;     /* the file's; all zero for none */
+    enum manifest_finding finding;
+    struct run_fault fault;
+    bool keep_broken;            /* what stands there is not understood: keep a copy before it is replaced */
+    int64_t first_change_ms, last_change_ms; /* monotonic; 0 for none since the last write */
+    int64_t not_before_ms;       /* no write before this (share of a core; retry after an error) */
+    int64_t hold_until_ms;       /* somebody is writing the file himself */
+    _Atomic(unsigned) holders;   /* open for writing through the mount */
+    bool writing;                /* publish_write is at it, without the lock */
+    bool recheck;                /* somebody touched the file meanwhile */
+    unsigned retry_ms;
+    int last_error;
+    uint64_t generation;         /* of the index, last seen by publish_notice */
+};
+
+struct keeper {
+    struct keeper_options options;
+    struct source *source;
+    struct watch *watch;
+    const char *manifest_name;
+    struct index *index;
+    pthread_mutex_t lock;
+    struct member *root;
+    size_t unwatched;            /* members that are polled */
+    unsigned listing;            /* counts listings up, for member->seen */
+    struct publisher publisher;
+
+    pthread_mutex_t notes_lock;
+    pthread_cond_t wake;         /* with notes_lock: something for the keeper's thread */
+    struct note *notes_first, **notes_last;
+    bool manifest_noted, manifest_closed, rescan_noted, stopping;
+    _Atomic(bool) pending;       /* anything noted? a look without is one atomic read */
+
+    pthread_t thread;
+    bool started;
+    watch_listener *listener;
+    void *listener_context;
+};
+
+int64_t keeper_now_ms(void);
+
+/* scan.c; the caller holds keeper->lock. */
+void scan_begin(struct keeper *keeper);                     /* the first scan */
+void scan_settle(struct keeper *keeper);                    /* all notes, until there are none */
+void scan_poll(struct keeper *keeper);                      /* looks at what no watch tells of */
+void scan_end(struct keeper *keeper);                       /* frees all members */
+
+/* publish.c; the caller holds keeper->lock. */
+void publish_settle(struct keeper *keeper, bool closed);    /* the file was changed by somebody */
+void publish_notice(struct keeper *keeper);                 /* notes that the index changed */
+int64_t publish_due_ms(struct keeper *keeper);              /* when to write, monotonic; -1 for never */
+/* Writes the file; gives up the lock while it does, and has it again on return. */
+int publish_write(struct keeper *keeper);
+
+#endif

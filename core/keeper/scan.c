@@ -1,0 +1,341 @@
+/*
+ * Which directories are frameworks and runs, and what changed in them: the meaning of notes. A directory is watched
+ * before it is read, so that a change during the reading comes back as a note.
+ *
+ * The layout: every directory in the source but `.git` is a framework's; every directory in it is a place where a run
+ * can be; it is a run as soon as one of the run's files stands in it. Symbolic links are followed nowhere.
+ */
+#include "core/keeper/keeper_internal.h"
+#include "core/base/log.h"
+#include "core/base/memory.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A stamp this fresh may hide a second change in the same tick of the filesystem's clock. */
+#define FRESH_STAMP_NS 2000000000ll
+
+static void look_at_entries(struct keeper *keeper, struct member *parent);
+
+/* ---- members ---- */
+
+static void member_free(struct member *member)
+{
+    free(member->name);
+    free(member);
+}
+
+static void member_drop(struct keeper *keeper, struct member *member)
+{
+    struct member *child, *next;
+    HASH_ITER(hh, member->children, child, next)
+    {
+        member_drop(keeper, child);
+    }
+    if (member->run)
+        index_remove(keeper->index, member->run);
+    if (member->parent)
+        HASH_DEL(member->parent->children, member);
+    keeper->unwatched -= member->unwatched;
+
+    pthread_mutex_lock(&keeper->notes_lock);
+    if (member->directory->keeper_data == member)
+        member->directory->keeper_data = NULL;
+    member->dead = true;
+    bool free_now = member->queued == 0;
+    pthread_mutex_unlock(&keeper->notes_lock);
+
+    directory_unref(keeper->source, member->directory);
+    member->directory = NULL;
+    if (free_now)
+        member_free(member);
+}
+
+/* Takes over the reference to directory. What the directory was before, elsewhere, is dropped. */
+static struct member *member_create(struct keeper *keeper, struct member *parent, const char *name,
+                                    struct directory *directory)
+{
+    if (directory->keeper_data)
+        member_drop(keeper, directory->keeper_data);
+    struct member *member = memory_alloc_zeroed(1, sizeof(*member));
+    member->role = parent ? parent->role + 1 : MEMBER_ROOT;
+    member->name = memory_copy_text(name, strlen(name));
+    member->directory = directory;
+    member->parent = parent;
+    if (parent)
+        HASH_ADD_KEYPTR(hh, parent->children, member->name, strlen(member->name), member);
+
+    pthread_mutex_lock(&keeper->notes_lock);
+    directory->keeper_data = member;
+    pthread_mutex_unlock(&keeper->notes_lock);
+    return member;
+}
+
+static void member_watch(struct keeper *keeper, struct member *member, int fd)
+{
+    watch_add(keeper->watch, member->directory, fd);
+    member->unwatched = atomic_load(&member->directory->watch_state) != WATCH_ACTIVE;
+    keeper->unwatched += member->unwatched;
+}
+
+/* ---- runs ---- */
+
+static void log_faults(const struct member *member, const struct run_state *state)
+{
+    for (int file = 0; file < RUN_FILE_COUNT; file++) {
+        const struct run_fault *fault = &state->faults[file];
+        if (!fault->reason || (member->run && member->run->faults[file].reason == fault->reason))
+            continue;
+        char text[160];
+        run_fault_describe(fault, text, sizeof(text));
+        log_warning("%s/%s/%s: %s; %s", member->parent->name, member->name, run_file_names[file], text,
+                    member->run && member->run->has_good ? "the run keeps its last good values"
+                                                         : "the file counts as empty");
+    }
+}
+
+/* Reads the run's files and puts what they say into the index. */
+static void load_run(struct keeper *keeper, struct member *member)
+{
+    struct descriptor descriptor;
+    int error = source_borrow(keeper->source, member->directory, &descriptor);
+    if (error) /* it is gone or moved: its parent's note tells which */
+        return;
+    struct run_state state;
+    error = run_load(descriptor.fd, &state);
+    source_release(keeper->source, &descriptor);
+    if (error) {
+        if (error != -ENOENT)
+            log_warning("%s/%s: %s; the run keeps its last good values", member->parent->name, member->name,
+                        strerrordesc_np(-error));
+        return;
+    }
+    if (state.is_run) {
+        bool changed;
+        log_faults(member, &state);
+        member->run = index_put(keeper->index, slice_of(member->parent->name), slice_of(member->name), &state, &changed);
+        member->run->owner = member;
+    } else if (member->run) {
+        index_remove(keeper->index, member->run);
+        member->run = NULL;
+    }
+    run_state_free(&state);
+}
+
+static bool stamp_is_fresh(const struct file_stamp *stamp)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    return stamp->ctime_ns > now_ns - FRESH_STAMP_NS;
+}
+
+/* Loads the run again if its files are not those that were read. */
+static void reload_changed_run(struct keeper *keeper, struct member *member)
+{
+    struct descriptor descriptor;
+    if (source_borrow(keeper->source, member->directory, &descriptor) != 0)
+        return;
+    struct file_stamp stamps[RUN_FILE_COUNT];
+    int error = run_load_stamps(descriptor.fd, stamps);
+    source_release(keeper->source, &descriptor);
+    bool changed = error != 0;
+    for (int file = 0; file < RUN_FILE_COUNT && !changed; file++) {
+        struct file_stamp known = member->run ? member->run->stamps[file] : (struct file_stamp){0};
+        changed = !file_stamp_equal(&stamps[file], &known) || stamp_is_fresh(&stamps[file]);
+    }
+    if (changed)
+        load_run(keeper, member);
+}
+
+/* ---- entries ---- */
+
+static bool is_excluded(const struct member *parent, const char *name)
+{
+    return parent->role == MEMBER_ROOT && strcmp(name, ".git") == 0;
+}
+
+/* Brings the member `name` of parent in line with what stands there; parent_fd is parent's directory. Returns the
+ * member, NULL where there is none. */
+static struct member *settle_entry(struct keeper *keeper, struct member *parent, const char *name, int parent_fd)
+{
+    struct member *member;
+    HASH_FIND(hh, parent->children, name, strlen(name), member);
+    struct attributes attributes;
+    int error = source_stat_at(parent_fd, name, &attributes);
+    if (error || !S_ISDIR(attributes.stat.st_mode) || is_excluded(parent, name)) {
+        if (member)
+            member_drop(keeper, member);
+        return NULL;
+    }
+    struct directory *directory =
+        source_directory_at(keeper->source, parent->directory, name, &attributes.identity);
+    if (member && member->directory == directory) {
+        directory_unref(keeper->source, directory);
+        return member;
+    }
+    if (member)
+        member_drop(keeper, member);
+    member = member_create(keeper, parent, name, directory);
+
+    struct descriptor descriptor;
+    if (source_borrow(keeper->source, directory, &descriptor) != 0)
+        return member;
+    member_watch(keeper, member, descriptor.fd);
+    source_release(keeper->source, &descriptor);
+    if (member->role == MEMBER_RUN)
+        load_run(keeper, member);
+    else
+        look_at_entries(keeper, member);
+    return member;
+}
+
+static void settle_named_entry(struct keeper *keeper, struct member *parent, const char *name)
+{
+    struct descriptor descriptor;
+    if (source_borrow(keeper->source, parent->directory, &descriptor) != 0)
+        return;
+    settle_entry(keeper, parent, name, descriptor.fd);
+    source_release(keeper->source, &descriptor);
+}
+
+/* Lists the directory of a member that has members and settles every entry, also those that are gone. */
+static void look_at_entries(struct keeper *keeper, struct member *parent)
+{
+    struct descriptor descriptor;
+    if (source_borrow(keeper->source, parent->directory, &descriptor) != 0)
+        return;
+    int list_fd = openat(descriptor.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
+    if (!list) {
+        log_warning("%s: can't be listed (%s); its runs are not seen", *parent->name ? parent->name : "the source",
+                    strerrordesc_np(errno));
+        if (list_fd >= 0)
+            close(list_fd);
+        source_release(keeper->source, &descriptor);
+        return;
+    }
+    unsigned listing = ++keeper->listing;
+    for (struct dirent *entry; (entry = readdir(list));) {
+        if (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
+            continue;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        struct member *member = settle_entry(keeper, parent, entry->d_name, descriptor.fd);
+        if (member)
+            member->seen = listing;
+    }
+    closedir(list);
+    source_release(keeper->source, &descriptor);
+
+    struct member *member, *next;
+    HASH_ITER(hh, parent->children, member, next)
+    {
+        if (member->seen != listing)
+            settle_named_entry(keeper, parent, member->name);
+    }
+}
+
+/* Looks at everything again, or just at what no watch tells of. */
+static void look_again(struct keeper *keeper, struct member *member, bool unwatched_only)
+{
+    bool look = !unwatched_only || member->unwatched;
+    if (member->role == MEMBER_RUN) {
+        if (look)
+            reload_changed_run(keeper, member);
+        return;
+    }
+    if (look)
+        look_at_entries(keeper, member);
+    struct member *child, *next;
+    HASH_ITER(hh, member->children, child, next)
+    {
+        look_again(keeper, child, unwatched_only);
+    }
+}
+
+/* ---- notes ---- */
+
+static void settle_note(struct keeper *keeper, struct member *member, const char *name)
+{
+    if (member->role == MEMBER_RUN)
+        load_run(keeper, member);
+    else
+        settle_named_entry(keeper, member, name);
+}
+
+/* Settles a list of notes and frees them. */
+static void settle_notes(struct keeper *keeper, struct note *note)
+{
+    for (struct note *next; note; note = next) {
+        next = note->next;
+        struct member *member = note->member;
+        pthread_mutex_lock(&keeper->notes_lock);
+        bool dead = member->dead;
+        if (note->name[0] == '\0')
+            member->noted = false; /* what is noted from now on wants another look */
+        bool free_now = --member->queued == 0 && dead;
+        pthread_mutex_unlock(&keeper->notes_lock);
+        if (free_now)
+            member_free(member);
+        else if (!dead)
+            settle_note(keeper, member, note->name);
+        free(note);
+    }
+}
+
+void scan_settle(struct keeper *keeper)
+{
+    for (;;) {
+        pthread_mutex_lock(&keeper->notes_lock);
+        struct note *notes = keeper->notes_first;
+        bool manifest = keeper->manifest_noted, closed = keeper->manifest_closed, rescan = keeper->rescan_noted;
+        keeper->notes_first = NULL;
+        keeper->notes_last = &keeper->notes_first;
+        keeper->manifest_noted = keeper->manifest_closed = keeper->rescan_noted = false;
+        atomic_store(&keeper->pending, false);
+        pthread_mutex_unlock(&keeper->notes_lock);
+
+        settle_notes(keeper, notes);
+        if (rescan) {
+            look_again(keeper, keeper->root, false);
+            log_info("looked at every run again: %zu runs", index_count(keeper->index));
+        }
+        if (manifest || rescan)
+            publish_settle(keeper, closed);
+        if (!notes && !manifest && !rescan)
+            return;
+    }
+}
+
+void scan_poll(struct keeper *keeper)
+{
+    look_again(keeper, keeper->root, true);
+    if (keeper->root->unwatched)
+        publish_settle(keeper, false);
+}
+
+void scan_begin(struct keeper *keeper)
+{
+    struct directory *directory = directory_ref(source_root(keeper->source));
+    keeper->root = member_create(keeper, NULL, "", directory);
+    member_watch(keeper, keeper->root, source_root_fd(keeper->source));
+    look_at_entries(keeper, keeper->root);
+}
+
+void scan_end(struct keeper *keeper)
+{
+    struct note *notes = keeper->notes_first;
+    keeper->notes_first = NULL;
+    member_drop(keeper, keeper->root);
+    for (struct note *next; notes; notes = next) {
+        next = notes->next;
+        if (--notes->member->queued == 0)
+            member_free(notes->member);
+        free(notes);
+    }
+    keeper->root = NULL;
+}

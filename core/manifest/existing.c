@@ -1,0 +1,354 @@
+/*
+ * Adopting a manifest that somebody wrote. In two steps: the whole text is read once before anything is taken
+ * over, so that a file that is half written changes nothing; then the entries are walked. What the files of
+ * the runs say is not asked of it.
+ */
+#include "core/manifest/existing.h"
+#include "core/base/memory.h"
+#include "core/json/reader.h"
+#include "core/manifest/index_internal.h"
+#include "core/manifest/members.h"
+#include "core/manifest/render.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum top_member { TOP_VERSION, TOP_LAST_UPDATED, TOP_TOTAL_RUNS, TOP_FRAMEWORKS, TOP_RUNS, TOP_COUNT };
+static const struct slice top_names[TOP_COUNT] = {
+    [TOP_VERSION] = {"version", 7},
+    [TOP_LAST_UPDATED] = {"last_updated", 12},
+    [TOP_TOTAL_RUNS] = {"total_runs", 10},
+    [TOP_FRAMEWORKS] = {"frameworks", 10},
+    [TOP_RUNS] = {"runs", 4},
+};
+
+enum entry_member {
+    ENTRY_RUN_ID,
+    ENTRY_FRAMEWORK,
+    ENTRY_PATH,
+    ENTRY_START_TIME,
+    ENTRY_END_TIME,
+    ENTRY_STATUS,
+    ENTRY_TOKENS_IN,
+    ENTRY_TOKENS_OUT,
+    ENTRY_COUNT
+};
+static const struct slice entry_names[ENTRY_COUNT] = {
+    [ENTRY_RUN_ID] = {"run_id", 6},
+    [ENTRY_FRAMEWORK] = {"framework", 9},
+    [ENTRY_PATH] = {"path", 4},
+    [ENTRY_START_TIME] = {"start_time", 10},
+    [ENTRY_END_TIME] = {"end_time", 8},
+    [ENTRY_STATUS] = {"verification_status", 19},
+    [ENTRY_TOKENS_IN] = {"total_tokens_in", 15},
+    [ENTRY_TOKENS_OUT] = {"total_tokens_out", 16},
+};
+_Static_assert((int)ENTRY_COUNT <= MEMBERS_KNOWN && (int)TOP_COUNT <= MEMBERS_KNOWN,
+               "a table of known members is too small");
+
+/* One adoption. */
+struct adoption {
+    struct index *index;
+    bool drop_missing;
+    bool is_manifest; /* of version 1.0 */
+    bool changed;     /* something that the manifest shows */
+};
+
+/* The text of a JSON string given raw: in the raw text itself, or unfolded into buffer. Absent for another
+ * token. */
+static struct slice text_of(const struct known_member *member, struct buffer *buffer)
+{
+    if (member->token != JSON_STRING)
+        return SLICE_ABSENT;
+    struct slice inner = {member->raw.bytes + 1, member->raw.length - 2};
+    if (!memchr(inner.bytes, '\\', inner.length))
+        return inner;
+    struct json_reader reader;
+    json_reader_init(&reader, member->raw);
+    json_next(&reader);
+    buffer_clear(buffer);
+    buffer_append_slice(buffer, reader.text);
+    json_reader_finish(&reader);
+    return buffer_slice(buffer);
+}
+
+/* The directory name that Python's os.fsencode makes of a text, in name; false where no name on disk reads
+ * like that. */
+static bool file_name_of(struct slice text, struct buffer *name)
+{
+    struct buffer again = {0};
+    buffer_clear(name);
+    if (!memchr(text.bytes, 0xed, text.length)) { /* no surrogates: they all begin so */
+        buffer_append_slice(name, text);
+        return true;
+    }
+    for (size_t i = 0; i < text.length;) {
+        uint32_t code_point;
+        struct slice rest = {text.bytes + i, text.length - i};
+        size_t length = utf8_decode(rest, true, &code_point);
+        if (length == 0)
+            return false;
+        if (code_point >= 0xdc80 && code_point <= 0xdcff)
+            buffer_append_byte(name, (char)(code_point - 0xdc00));
+        else
+            buffer_append(name, rest.bytes, length);
+        i += length;
+    }
+    /* Escapes that together are UTF-8, or another surrogate, would not be written like that. */
+    utf8_append_file_name(&again, buffer_slice(name));
+    bool is_name = slice_equal(buffer_slice(&again), text);
+    buffer_free(&again);
+    return is_name;
+}
+
+static struct run *find_by_path(struct index *index, struct slice path)
+{
+    const char *slash = path.bytes ? memchr(path.bytes, '/', path.length) : NULL;
+    if (!slash)
+        return NULL;
+    size_t framework_length = (size_t)(slash - path.bytes);
+    return index_find(index, (struct slice){path.bytes, framework_length},
+                      (struct slice){slash + 1, path.length - framework_length - 1});
+}
+
+/* The run of which an entry speaks: by its path, else by its two names. */
+static struct run *find_run(struct index *index, const struct members *entry)
+{
+    struct buffer text = {0}, name = {0}, framework = {0};
+    struct run *run = NULL;
+    struct slice path = text_of(&entry->known[ENTRY_PATH], &text);
+    if (path.bytes && file_name_of(path, &name))
+        run = find_by_path(index, buffer_slice(&name));
+    if (!run) {
+        struct slice own = text_of(&entry->known[ENTRY_FRAMEWORK], &text);
+        bool named = own.bytes && file_name_of(own, &framework);
+        own = named ? text_of(&entry->known[ENTRY_RUN_ID], &text) : SLICE_ABSENT;
+        if (own.bytes && file_name_of(own, &name))
+            run = index_find(index, buffer_slice(&framework), buffer_slice(&name));
+    }
+    buffer_free(&text);
+    buffer_free(&name);
+    buffer_free(&framework);
+    return run;
+}
+
+/* Last good values for a run whose files can't be read and never could. A value of another type is not one.
+ */
+static void adopt_fields(struct adoption *adoption, struct run *run, const struct members *entry)
+{
+    struct buffer start_text = {0}, end_text = {0}, status_text = {0};
+    const struct known_member *known = entry->known;
+    struct run_fields fields = run->fields;
+    struct slice status = text_of(&known[ENTRY_STATUS], &status_text);
+
+    if (known[ENTRY_START_TIME].token == JSON_STRING || known[ENTRY_START_TIME].token == JSON_NULL)
+        fields.start_time = text_of(&known[ENTRY_START_TIME], &start_text);
+    if (known[ENTRY_END_TIME].token == JSON_STRING || known[ENTRY_END_TIME].token == JSON_NULL)
+        fields.end_time = text_of(&known[ENTRY_END_TIME], &end_text);
+    if (status.bytes)
+        fields.status = status;
+    if (known[ENTRY_TOKENS_IN].token == JSON_INTEGER)
+        json_count(known[ENTRY_TOKENS_IN].raw, &fields.tokens_in);
+    if (known[ENTRY_TOKENS_OUT].token == JSON_INTEGER)
+        json_count(known[ENTRY_TOKENS_OUT].raw, &fields.tokens_out);
+    adoption->changed |= index_set_fields(adoption->index, run, &fields);
+    run->has_good = true;
+    buffer_free(&start_text);
+    buffer_free(&end_text);
+    buffer_free(&status_text);
+}
+
+/* Puts added members in the place of those that were there, or (where none are to be forgotten) joins them.
+ */
+static bool adopt_added(const struct adoption *adoption, struct members *members, unsigned depth,
+                        struct slice *extras)
+{
+    members_settle(members);
+    struct slice laid_out = members_lay_out(members, depth);
+    if (extras->bytes && !(adoption->drop_missing && adoption->is_manifest)) {
+        struct members joined = {0};
+        struct buffer old_text = {0}, new_text = {0};
+        members_read_bare(&joined, *extras, &old_text);
+        members_read_bare(&joined, laid_out, &new_text);
+        members_settle(&joined);
+        slice_free(&laid_out);
+        laid_out = members_lay_out(&joined, depth);
+        members_free(&joined);
+        buffer_free(&old_text);
+        buffer_free(&new_text);
+    }
+    bool changed = !slice_equal(laid_out, *extras);
+    slice_free(extras);
+    *extras = laid_out;
+    return changed;
+}
+
+static void adopt_entry(struct adoption *adoption, struct members *entry)
+{
+    struct run *run = find_run(adoption->index, entry);
+    if (!run)
+        return;
+    if (adoption->is_manifest && !run->has_good)
+        adopt_fields(adoption, run, entry);
+    if ((entry->added_count > 0 || run->extras.bytes) &&
+        adopt_added(adoption, entry, RENDER_DEPTH_ENTRY, &run->extras)) {
+        order_touch(run);
+        adoption->changed = true;
+    }
+}
+
+/* The text was read as a whole before: it has no errors. */
+static void adopt_entries(struct adoption *adoption, struct slice runs)
+{
+    struct json_reader reader;
+    struct members entry = {0};
+    enum json_token token;
+    json_reader_init(&reader, runs);
+    json_next(&reader);
+    while ((token = json_next(&reader)) != JSON_ARRAY_END && token != JSON_ERROR) {
+        if (token != JSON_OBJECT_BEGIN) {
+            json_skip_value(&reader, token, NULL);
+            continue;
+        }
+        members_clear(&entry);
+        if (members_read(&entry, &reader, entry_names, ENTRY_COUNT) == 0)
+            adopt_entry(adoption, &entry);
+    }
+    members_free(&entry);
+    json_reader_finish(&reader);
+}
+
+/* The names in `frameworks`; raw is an object, or absent for none. */
+static void adopt_frameworks(struct adoption *adoption, struct slice raw)
+{
+    struct json_reader reader;
+    struct members names = {0};
+    if (raw.bytes) {
+        json_reader_init(&reader, raw);
+        json_next(&reader);
+        members_read(&names, &reader, NULL, 0);
+        json_reader_finish(&reader);
+    }
+    members_settle(&names);
+    struct slice *texts = memory_alloc(names.added_count * sizeof(*texts));
+    for (size_t i = 0; i < names.added_count; i++)
+        texts[i] = names.added[i].name;
+    adoption->changed |= framework_adopt(&adoption->index->frameworks, texts, names.added_count);
+    free(texts);
+    members_free(&names);
+}
+
+/* Gives last_updated that text, which counts as a change where it is another. */
+static void set_last_updated(struct index *index, struct slice text)
+{
+    struct buffer now = {0};
+    if (!index->last_updated.bytes)
+        render_time(&now, index->changed_at);
+    if (!slice_equal(text, index->last_updated.bytes ? index->last_updated : buffer_slice(&now))) {
+        struct slice copy = slice_copy(text);
+        index_touch(index);
+        index->last_updated = copy;
+    }
+    buffer_free(&now);
+}
+
+static bool is_version_1_0(const struct known_member *version)
+{
+    struct buffer buffer = {0};
+    bool is_it = slice_equal(text_of(version, &buffer), SLICE_LITERAL("1.0"));
+    buffer_free(&buffer);
+    return is_it;
+}
+
+/* Is the file what the index renders, but that last_updated is the file's? */
+static bool is_same(struct index *index, const struct known_member *last_updated, struct slice bytes)
+{
+    struct buffer buffer = {0};
+    struct slice text = text_of(last_updated, &buffer);
+    bool same = false;
+    if (text.bytes) {
+        set_last_updated(index, text);
+        struct snapshot *snapshot = snapshot_take(index);
+        same = snapshot_equals_bytes(snapshot, bytes);
+        snapshot_unref(snapshot);
+    }
+    buffer_free(&buffer);
+    return same;
+}
+
+static enum existing_verdict adopt_object(struct adoption *adoption, struct members *top, struct slice bytes)
+{
+    const struct known_member *known = top->known;
+    adoption->is_manifest = is_version_1_0(&known[TOP_VERSION]) && known[TOP_RUNS].token == JSON_ARRAY_BEGIN;
+    adoption->changed |= adopt_added(adoption, top, RENDER_DEPTH_TOP, &adoption->index->extras);
+    if (known[TOP_FRAMEWORKS].token == JSON_OBJECT_BEGIN)
+        adopt_frameworks(adoption, known[TOP_FRAMEWORKS].raw);
+    else if (adoption->is_manifest)
+        adopt_frameworks(adoption, SLICE_ABSENT);
+    if (known[TOP_RUNS].token == JSON_ARRAY_BEGIN)
+        adopt_entries(adoption, known[TOP_RUNS].raw);
+    if (adoption->changed)
+        index_touch(adoption->index);
+    if (adoption->is_manifest && is_same(adoption->index, &known[TOP_LAST_UPDATED], bytes))
+        return EXISTING_SAME;
+    index_touch(adoption->index);
+    return adoption->is_manifest ? EXISTING_DIFFERS : EXISTING_FOREIGN;
+}
+
+static bool is_blank(struct slice bytes)
+{
+    size_t i = 0;
+    while (i < bytes.length && memchr(" \t\r\n", bytes.bytes[i], 4))
+        i++;
+    return i == bytes.length;
+}
+
+static void report(struct run_fault *fault, const struct json_reader *reader)
+{
+    if (!fault)
+        return;
+    fault->reason = reader->error;
+    json_position(reader->input, reader->position, &fault->line, &fault->column);
+}
+
+enum existing_verdict existing_adopt(struct index *index, struct slice bytes, bool drop_missing,
+                                     struct run_fault *fault)
+{
+    struct adoption adoption = {.index = index, .drop_missing = drop_missing};
+    struct json_reader reader;
+    struct members top = {0};
+    enum existing_verdict verdict = EXISTING_FOREIGN;
+
+    if (fault)
+        *fault = (struct run_fault){0};
+    if (is_blank(bytes))
+        return EXISTING_EMPTY;
+    members_clear(&top);
+    json_reader_init(&reader, bytes);
+    enum json_token token = json_next(&reader);
+    if (token == JSON_OBJECT_BEGIN)
+        members_read(&top, &reader, top_names, TOP_COUNT);
+    else
+        json_skip_value(&reader, token, NULL);
+    if (json_next(&reader) != JSON_END) {
+        report(fault, &reader);
+        verdict = EXISTING_BROKEN;
+    } else if (token == JSON_OBJECT_BEGIN) {
+        verdict = adopt_object(&adoption, &top, bytes);
+    }
+    members_free(&top);
+    json_reader_finish(&reader);
+    return verdict;
+}
+
+void existing_written(struct index *index)
+{
+    framework_written(&index->frameworks);
+}
+
+void existing_restore_last_updated(struct index *index, const struct snapshot *on_disk)
+{
+    struct buffer buffer = {0};
+    struct known_member last_updated = {JSON_STRING, snapshot_last_updated(on_disk)};
+    set_last_updated(index, text_of(&last_updated, &buffer));
+    buffer_free(&buffer);
+}

@@ -1,0 +1,207 @@
+/*
+ * The index: puts runs in and takes them out, and keeps the hashes, the order and the views of one state. It
+ * knows what a change is; the structures that hang on a run each keep to themselves.
+ */
+#include "core/manifest/index.h"
+#include "core/base/memory.h"
+#include "core/manifest/index_internal.h"
+#include <stdlib.h>
+#include <string.h>
+
+struct index *index_create(void)
+{
+    struct index *index = memory_alloc_zeroed(1, sizeof(*index));
+    lookup_init(&index->lookup);
+    facet_set_init(&index->views);
+    index_touch(index);
+    return index;
+}
+
+/* The status is the value's own text, except for one that shares its name with another. */
+static void free_status(struct slice *status, const struct facet_value *value)
+{
+    if (status->bytes != value->text.bytes)
+        slice_free(status);
+}
+
+static void free_run(struct run *run)
+{
+    slice_free(&run->fields.start_time);
+    slice_free(&run->fields.end_time);
+    slice_free(&run->extras);
+    free(run);
+}
+
+static int free_visited(struct run *run, void *context)
+{
+    (void)context;
+    free_status(&run->fields.status, run->membership[FACET_STATUS].value);
+    free_run(run);
+    return 0;
+}
+
+void index_destroy(struct index *index)
+{
+    if (!index)
+        return;
+    snapshot_unref(index->current);
+    index_each(index, free_visited, NULL);
+    order_finish(&index->order);
+    lookup_finish(&index->lookup);
+    facet_set_finish(&index->views);
+    framework_list_finish(&index->frameworks);
+    slice_free(&index->last_updated);
+    slice_free(&index->extras);
+    buffer_free(&index->scratch);
+    free(index);
+}
+
+struct run *index_find(struct index *index, struct slice framework, struct slice name)
+{
+    return lookup_find(&index->lookup, framework, name);
+}
+
+size_t index_count(const struct index *index)
+{
+    return index->lookup.run_count;
+}
+
+uint64_t index_generation(const struct index *index)
+{
+    return index->generation;
+}
+
+struct timespec index_changed_at(const struct index *index)
+{
+    return index->changed_at;
+}
+
+int index_each(struct index *index, int (*visit)(struct run *run, void *context), void *context)
+{
+    for (size_t i = 0; i < index->lookup.bucket_count; i++) {
+        for (struct run *run = index->lookup.by_path[i], *next; run; run = next) {
+            next = run->path_next;
+            int result = visit(run, context);
+            if (result != 0)
+                return result;
+        }
+    }
+    return 0;
+}
+
+struct run *index_first(struct index *index)
+{
+    return index->order.leaf_count > 0 ? index->order.leaves[0]->runs[0] : NULL;
+}
+
+struct run *index_next(struct index *index, struct run *run)
+{
+    (void)index;
+    return order_next(run);
+}
+
+void index_touch(struct index *index)
+{
+    index->generation++;
+    timestamp_advance(&index->changed_at);
+    slice_free(&index->last_updated);
+}
+
+static bool is_utf8(struct slice text)
+{
+    uint32_t code_point;
+    while (text.length > 0) {
+        size_t length = utf8_decode(text, false, &code_point);
+        if (length == 0)
+            return false;
+        text.bytes += length;
+        text.length -= length;
+    }
+    return true;
+}
+
+/* The run without fields, in the hash and in by-framework. */
+static struct run *add_run(struct index *index, struct slice framework, struct slice name)
+{
+    struct run *run = memory_alloc_zeroed(1, sizeof(*run) + name.length + 1);
+    char *own_name = (char *)(run + 1);
+    memcpy(own_name, name.bytes, name.length);
+    run->name = (struct slice){own_name, name.length};
+    run->name_is_text = is_utf8(name);
+    run->framework_entry = framework_enter(&index->frameworks, framework);
+    run->framework = run->framework_entry->name;
+    lookup_add(&index->lookup, run);
+    facet_join(&index->views, FACET_FRAMEWORK, run, framework);
+    return run;
+}
+
+/* Moves the run to the value of its new status, or into its first one. */
+static void set_status(struct index *index, struct run *run, struct slice status)
+{
+    struct facet_value *old = run->membership[FACET_STATUS].value;
+    uint64_t old_sequence = run->membership[FACET_STATUS].sequence;
+    if (old)
+        lookup_remove_name(&index->lookup, run);
+    struct facet_value *value = facet_join(&index->views, FACET_STATUS, run, status);
+    lookup_add_name(&index->lookup, run);
+    if (old) {
+        free_status(&run->fields.status, old);
+        facet_leave(&index->views, old, old_sequence);
+    }
+    run->fields.status = slice_equal(value->text, status) ? value->text : slice_copy(status);
+}
+
+bool index_set_fields(struct index *index, struct run *run, const struct run_fields *fields)
+{
+    bool is_new = !run->membership[FACET_STATUS].value;
+    if (!is_new && run_fields_equal(&run->fields, fields))
+        return false;
+    bool moves = is_new || !slice_equal(run->fields.start_time, fields->start_time);
+    if (moves) {
+        if (!is_new)
+            order_remove(&index->order, run);
+        slice_free(&run->fields.start_time);
+        run->fields.start_time = slice_copy(fields->start_time);
+    }
+    if (!slice_equal(run->fields.end_time, fields->end_time)) {
+        slice_free(&run->fields.end_time);
+        run->fields.end_time = slice_copy(fields->end_time);
+    }
+    if (is_new || !slice_equal(run->fields.status, fields->status))
+        set_status(index, run, fields->status);
+    run->fields.tokens_in = fields->tokens_in;
+    run->fields.tokens_out = fields->tokens_out;
+    if (moves)
+        order_insert(&index->order, run);
+    else
+        order_touch(run);
+    return true;
+}
+
+struct run *index_put(struct index *index, struct slice framework, struct slice name,
+                      const struct run_state *state, bool *changed)
+{
+    struct run *run = index_find(index, framework, name);
+    if (!run)
+        run = add_run(index, framework, name);
+    *changed = (state->is_whole || !run->has_good) && index_set_fields(index, run, &state->fields);
+    run->has_good |= state->is_whole;
+    memcpy(run->stamps, state->stamps, sizeof(run->stamps));
+    memcpy(run->faults, state->faults, sizeof(run->faults));
+    if (*changed)
+        index_touch(index);
+    return run;
+}
+
+void index_remove(struct index *index, struct run *run)
+{
+    order_remove(&index->order, run);
+    lookup_remove_name(&index->lookup, run);
+    lookup_remove(&index->lookup, run);
+    free_status(&run->fields.status, run->membership[FACET_STATUS].value);
+    for (int id = 0; id < FACET_COUNT; id++)
+        facet_leave(&index->views, run->membership[id].value, run->membership[id].sequence);
+    framework_leave(&index->frameworks, run->framework_entry);
+    free_run(run);
+    index_touch(index);
+}

@@ -1,0 +1,34 @@
+/*
+ * The index from the inside. Internal to core/manifest.
+ */
+#ifndef RUNSFS_MANIFEST_INDEX_INTERNAL_H
+#define RUNSFS_MANIFEST_INDEX_INTERNAL_H
+
+#include "core/manifest/facet.h"
+#include "core/manifest/framework.h"
+#include "core/manifest/lookup.h"
+#include "core/manifest/order.h"
+#include "core/manifest/snapshot.h"
+
+struct index {
+    struct lookup lookup;
+    struct order order;
+    struct framework_list frameworks;
+    struct facet_set views;
+    uint64_t generation;
+    struct timespec changed_at;
+    struct slice last_updated; /* taken over from a file; absent: it is changed_at */
+    struct slice extras;       /* JSON members that somebody added to the manifest, laid out; or absent */
+    struct snapshot *current;  /* the last that was taken; NULL before the first */
+    struct buffer scratch;     /* for rendering */
+};
+
+/* The value of last_updated in a snapshot, a JSON string. */
+struct slice snapshot_last_updated(const struct snapshot *snapshot);
+/* Something that a manifest or a view shows differs now. */
+void index_touch(struct index *index);
+/* Gives the run other fields, which are copied. True where they differ from those it had; the caller touches
+ * the index. */
+bool index_set_fields(struct index *index, struct run *run, const struct run_fields *fields);
+
+#endif

@@ -1,0 +1,135 @@
+/*
+ * The hash tables of runs. Chained through the runs themselves, for at a million runs a handle of uthash (56
+ * bytes) in each table would be a sixth of the memory; the name chain is doubly linked, for it may hold one
+ * run of every framework.
+ */
+#include "core/manifest/lookup.h"
+#include "core/base/memory.h"
+#include "core/manifest/framework.h"
+#include <stdlib.h>
+
+#define FIRST_BUCKETS 64
+
+void lookup_init(struct lookup *lookup)
+{
+    *lookup = (struct lookup){.bucket_count = FIRST_BUCKETS};
+    lookup->by_path = memory_alloc_zeroed(FIRST_BUCKETS, sizeof(*lookup->by_path));
+    lookup->by_name = memory_alloc_zeroed(FIRST_BUCKETS, sizeof(*lookup->by_name));
+}
+
+void lookup_finish(struct lookup *lookup)
+{
+    free(lookup->by_path);
+    free(lookup->by_name);
+}
+
+static uint64_t combine(uint64_t framework_hash, uint64_t name_hash)
+{
+    return name_hash + 31 * framework_hash;
+}
+
+uint64_t lookup_path_hash(struct slice framework, struct slice name)
+{
+    return combine(text_hash(framework), text_hash(name));
+}
+
+/* Only the lower 32 bits of a hash choose the bucket, so that a run need keep no more of it. */
+static struct run **path_bucket(const struct lookup *lookup, uint64_t path_hash)
+{
+    return &lookup->by_path[(uint32_t)path_hash & (lookup->bucket_count - 1)];
+}
+
+static struct run **name_bucket(const struct lookup *lookup, const struct facet_value *status,
+                                uint32_t name_hash)
+{
+    uint32_t hash = name_hash + (uint32_t)facet_value_number(status) * 0x9e3779b1u;
+    return &lookup->by_name[hash & (lookup->bucket_count - 1)];
+}
+
+static void link_path(struct lookup *lookup, struct run *run)
+{
+    struct run **bucket = path_bucket(lookup, combine(run->framework_entry->hash, run->name_hash));
+    run->path_next = *bucket;
+    *bucket = run;
+}
+
+static void grow(struct lookup *lookup)
+{
+    struct lookup old = *lookup;
+    lookup->bucket_count *= 2;
+    lookup->by_path = memory_alloc_zeroed(lookup->bucket_count, sizeof(*lookup->by_path));
+    lookup->by_name = memory_alloc_zeroed(lookup->bucket_count, sizeof(*lookup->by_name));
+    for (size_t i = 0; i < old.bucket_count; i++) {
+        for (struct run *run = old.by_path[i], *next; run; run = next) {
+            next = run->path_next;
+            link_path(lookup, run);
+        }
+        for (struct run *run = old.by_name[i], *next; run; run = next) {
+            next = run->name_next;
+            lookup_add_name(lookup, run);
+        }
+    }
+    lookup_finish(&old);
+}
+
+void lookup_add(struct lookup *lookup, struct run *run)
+{
+    if (lookup->run_count == lookup->bucket_count)
+        grow(lookup);
+    lookup->run_count++;
+    run->name_hash = (uint32_t)text_hash(run->name);
+    link_path(lookup, run);
+}
+
+void lookup_remove(struct lookup *lookup, struct run *run)
+{
+    struct run **link = path_bucket(lookup, combine(run->framework_entry->hash, run->name_hash));
+    while (*link != run)
+        link = &(*link)->path_next;
+    *link = run->path_next;
+    lookup->run_count--;
+}
+
+struct run *lookup_chain(const struct lookup *lookup, uint64_t path_hash)
+{
+    return *path_bucket(lookup, path_hash);
+}
+
+struct run *lookup_find(const struct lookup *lookup, struct slice framework, struct slice name)
+{
+    struct run *run = lookup_chain(lookup, lookup_path_hash(framework, name));
+    while (run && !(slice_equal(run->name, name) && slice_equal(run->framework, framework)))
+        run = run->path_next;
+    return run;
+}
+
+void lookup_add_name(struct lookup *lookup, struct run *run)
+{
+    struct run **bucket = name_bucket(lookup, run->membership[FACET_STATUS].value, run->name_hash);
+    run->name_previous = NULL;
+    run->name_next = *bucket;
+    if (*bucket)
+        (*bucket)->name_previous = run;
+    *bucket = run;
+}
+
+void lookup_remove_name(struct lookup *lookup, struct run *run)
+{
+    if (run->name_previous)
+        run->name_previous->name_next = run->name_next;
+    else
+        *name_bucket(lookup, run->membership[FACET_STATUS].value, run->name_hash) = run->name_next;
+    if (run->name_next)
+        run->name_next->name_previous = run->name_previous;
+}
+
+struct run *lookup_named(const struct lookup *lookup, const struct facet_value *status, struct slice name,
+                         const struct run *except)
+{
+    uint32_t hash = (uint32_t)text_hash(name);
+    struct run *run = *name_bucket(lookup, status, hash);
+    while (run && !(run != except && run->name_hash == hash &&
+                    run->membership[FACET_STATUS].value == status && slice_equal(run->name, name)))
+        run = run->name_next;
+    return run;
+}

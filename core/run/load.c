@@ -1,0 +1,271 @@
+/*
+ * Reading the tracked JSON files of a run. Everything is first opened with O_PATH, which touches nothing but
+ * the name; only what proves to be a regular file is opened for reading, by that very descriptor, so that
+ * nothing can be put in its place between the look and the open. Never mapped: a file that shrinks would be a
+ * SIGBUS.
+ */
+#include "core/run/load.h"
+
+#include "core/base/limits.h"
+#include "core/base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *const run_file_names[RUN_FILE_COUNT] = {
+    [RUN_FILE_METRICS] = "metrics.json",
+    [RUN_FILE_METADATA] = "metadata.json",
+};
+
+static int64_t nanoseconds(struct timespec time)
+{
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static struct file_stamp stamp_of(const struct stat *info)
+{
+    return (struct file_stamp){
+        .ino = info->st_ino,
+        .size_bytes = (uint64_t)info->st_size,
+        .mtime_ns = nanoseconds(info->st_mtim),
+        .ctime_ns = nanoseconds(info->st_ctim),
+    };
+}
+
+/* A file as it was found: its type and its stamp, both from before it was read. */
+struct finding {
+    mode_t type; /* S_IFMT bits; 0 where nothing stands there */
+    struct file_stamp stamp;
+};
+
+/* Opens what a descriptor of O_PATH stands for; the caller has seen that it is a regular file. */
+static int reopen_for_reading(int path_fd)
+{
+    char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (fd >= 0)
+        return fd;
+    /* The file is held, so what is not there is /proc. */
+    return errno == ENOENT ? -ENOSYS : -errno;
+}
+
+/* Looks at name and, where it is a regular file of at most limit_bytes, opens it for reading: the descriptor,
+ * or a negative errno. finding is set whenever something stands there. */
+static int open_regular(int directory_fd, const char *name, uint64_t limit_bytes, struct finding *finding)
+{
+    struct stat info;
+
+    *finding = (struct finding){0};
+    CLEANUP_FD int path_fd = openat(directory_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (path_fd < 0 || fstat(path_fd, &info) < 0)
+        return -errno;
+    finding->type = info.st_mode & S_IFMT;
+    finding->stamp = stamp_of(&info);
+    if (!S_ISREG(info.st_mode))
+        return -EINVAL;
+    if (finding->stamp.size_bytes > limit_bytes)
+        return -EFBIG;
+    return reopen_for_reading(path_fd);
+}
+
+/* Reads to the end of the file, of which size_bytes are expected; it may have become longer or shorter. */
+static int read_to_end(int fd, uint64_t size_bytes, uint64_t limit_bytes, struct buffer *content)
+{
+    size_t start = content->length;
+    /* One byte more than expected, so that the end is met without growing. */
+    size_t wanted = (size_t)size_bytes + 1;
+
+    for (;;) {
+        if (buffer_reserve(content, wanted) < 0)
+            return -ENOMEM;
+        ssize_t got = read(fd, content->bytes + content->length, content->capacity - content->length - 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return -errno;
+        content->length += (size_t)got;
+        content->bytes[content->length] = '\0';
+        if (content->length - start > limit_bytes)
+            return -EFBIG;
+        if (got == 0)
+            return 0;
+        /* More than expected was there: go on by the page. */
+        wanted = content->length - start < size_bytes ? 1 : 4096;
+    }
+}
+
+static int stat_stamp(int directory_fd, const char *name, struct file_stamp *stamp)
+{
+    struct stat info;
+
+    *stamp = (struct file_stamp){0};
+    if (fstatat(directory_fd, name, &info, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    *stamp = stamp_of(&info);
+    return 0;
+}
+
+/* Appends what is in the regular file `name`. A file that was written or replaced meanwhile is read once
+ * again; then what is there is taken, and the stamp, being older, tells whoever compares it. On an error
+ * content is as before. */
+static int read_stable(int directory_fd, const char *name, uint64_t limit_bytes, struct buffer *content,
+                       struct finding *finding)
+{
+    size_t start = content->length;
+
+    for (int attempt = 0;; attempt++) {
+        struct file_stamp stamp_after;
+
+        CLEANUP_FD int fd = open_regular(directory_fd, name, limit_bytes, finding);
+        int result = fd < 0 ? fd : read_to_end(fd, finding->stamp.size_bytes, limit_bytes, content);
+        if (result == 0 && attempt == 0) {
+            stat_stamp(directory_fd, name, &stamp_after);
+            if (!file_stamp_equal(&finding->stamp, &stamp_after))
+                result = -EAGAIN;
+        }
+        if (result == 0)
+            return 0;
+        content->length = start;
+        if (content->bytes)
+            content->bytes[start] = '\0';
+        if (result != -EAGAIN || attempt > 0)
+            return result;
+    }
+}
+
+int file_read_bounded(int directory_fd, const char *name, uint64_t limit_bytes, struct buffer *content,
+                      struct file_stamp *stamp)
+{
+    struct finding finding;
+    int result = read_stable(directory_fd, name, limit_bytes, content, &finding);
+
+    if (stamp)
+        *stamp = finding.stamp;
+    return result;
+}
+
+/* Why a file of this type, which gave this error, was not read. Static text. */
+static const char *describe_error(mode_t type, int error)
+{
+    switch (type) {
+    case S_IFREG:
+        break;
+    case S_IFLNK:
+        return "is a symbolic link, not a file";
+    case S_IFDIR:
+        return "is a directory, not a file";
+    case S_IFIFO:
+        return "is a FIFO, not a file";
+    case S_IFSOCK:
+        return "is a socket, not a file";
+    default:
+        return "is a device, not a file";
+    }
+    if (error == EFBIG)
+        return "is larger than 64 MiB";
+    if (error == ENOSYS)
+        return "can't be opened: /proc is not mounted";
+    const char *description = strerrordesc_np(error);
+    return description ? description : "can't be read";
+}
+
+/* Does the error say something of the daemon's own state, and nothing of the file? */
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
+/* Reads one file of the run. 0 with content absent where it is not there or has a fault, which is then set; a
+ * negative errno as run_load has it. */
+static int load_file(int run_fd, enum run_file file, struct buffer *buffer, struct slice *content,
+                     struct run_state *state)
+{
+    struct finding finding;
+    int result = read_stable(run_fd, run_file_names[file], LIMIT_RUN_FILE_BYTES, buffer, &finding);
+
+    *content = SLICE_ABSENT;
+    state->stamps[file] = finding.stamp;
+    if (finding.type == 0)
+        return result == -ENOENT ? 0 : result;
+    if (is_shortage(-result))
+        return result;
+    state->is_run = true;
+    if (result < 0)
+        state->faults[file].reason = describe_error(finding.type, -result);
+    else
+        *content = buffer_slice(buffer);
+    return 0;
+}
+
+/* Fills in the fields; a fault of reading stays, one of the content is added. */
+static void derive(struct run_state *state, const struct slice contents[RUN_FILE_COUNT])
+{
+    struct run_fault faults[RUN_FILE_COUNT];
+
+    run_fields_derive(contents[RUN_FILE_METRICS], contents[RUN_FILE_METADATA], &state->fields,
+                      &faults[RUN_FILE_METRICS], &faults[RUN_FILE_METADATA]);
+    state->is_whole = true;
+    for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
+        if (!state->faults[i].reason)
+            state->faults[i] = faults[i];
+        if (state->faults[i].reason)
+            state->is_whole = false;
+    }
+}
+
+int run_load(int run_fd, struct run_state *state)
+{
+    struct buffer buffers[RUN_FILE_COUNT] = {0};
+    struct slice contents[RUN_FILE_COUNT];
+    int result = 0;
+
+    *state = (struct run_state){0};
+    for (enum run_file file = 0; file < RUN_FILE_COUNT && result == 0; file++)
+        result = load_file(run_fd, file, &buffers[file], &contents[file], state);
+    if (result < 0)
+        *state = (struct run_state){0};
+    else if (state->is_run)
+        derive(state, contents);
+    for (size_t i = 0; i < RUN_FILE_COUNT; i++)
+        buffer_free(&buffers[i]);
+    return result;
+}
+
+int run_load_stamps(int run_fd, struct file_stamp stamps[RUN_FILE_COUNT])
+{
+    for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
+        int result = stat_stamp(run_fd, run_file_names[i], &stamps[i]);
+
+        if (result < 0 && result != -ENOENT)
+            return result;
+    }
+    return 0;
+}
+
+bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b)
+{
+    return a->ino == b->ino && a->size_bytes == b->size_bytes && a->mtime_ns == b->mtime_ns &&
+           a->ctime_ns == b->ctime_ns;
+}
+
+void run_state_free(struct run_state *state)
+{
+    run_fields_free(&state->fields);
+    *state = (struct run_state){0};
+}
+
+void run_fault_describe(const struct run_fault *fault, char *text, size_t size_bytes)
+{
+    if (!fault->reason)
+        snprintf(text, size_bytes, "no fault");
+    else if (fault->line)
+        snprintf(text, size_bytes, "line %u, column %u: %s", fault->line, fault->column, fault->reason);
+    else
+        snprintf(text, size_bytes, "%s", fault->reason);
+}

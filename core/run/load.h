@@ -1,0 +1,47 @@
+/*
+ * Reads the tracked JSON files of one run directory, safely: whatever stands there (FIFO, device, link, 1 GB,
+ * no permission) costs a stat and gives a reason, never a wait, a side effect or an allocation without bound.
+ */
+#ifndef RUNSFS_RUN_LOAD_H
+#define RUNSFS_RUN_LOAD_H
+
+#include "core/run/fields.h"
+
+enum run_file { RUN_FILE_METRICS, RUN_FILE_METADATA, RUN_FILE_COUNT };
+extern const char *const run_file_names[RUN_FILE_COUNT]; /* "metrics.json", "metadata.json" */
+
+/* What tells one state of a file from another without reading it; all zero for "not there". */
+struct file_stamp {
+    uint64_t ino;
+    uint64_t size_bytes;
+    int64_t mtime_ns;
+    int64_t ctime_ns;
+};
+
+struct run_state {
+    bool is_run;              /* metrics.json or metadata.json stands there, whatever it is */
+    bool is_whole;            /* every one that stands there was read and is an object */
+    struct run_fields fields; /* where is_run: derived, a faulty file counting as {} */
+    struct file_stamp stamps[RUN_FILE_COUNT];
+    struct run_fault faults[RUN_FILE_COUNT]; /* reason NULL where there is none */
+};
+
+/* Reads the run in the directory run_fd (an O_PATH descriptor will do). 0 and state filled, to be freed with
+ * run_state_free; a negative errno where the directory itself can't be searched, and -EMFILE, -ENFILE or
+ * -ENOMEM where there was no room to look: then nothing is known of the run, and state is empty. */
+int run_load(int run_fd, struct run_state *state);
+/* Just the stamps, for telling whether anything changed. 0 or a negative errno as above. */
+int run_load_stamps(int run_fd, struct file_stamp stamps[RUN_FILE_COUNT]);
+bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
+void run_state_free(struct run_state *state);
+/* "line 3, column 7: not an object" and the like, into text. */
+void run_fault_describe(const struct run_fault *fault, char *text, size_t size_bytes);
+
+/* The content of the regular file `name` in directory_fd, at most limit_bytes, appended to content. Opened by
+ * O_PATH first, so that nothing but a regular file is ever opened. A file that changed while it was read is
+ * read once again; stamp (may be NULL) is from before the reading. 0; -ENOENT; -EFBIG; -EINVAL for what is no
+ * regular file; -ENOSYS without /proc; any errno of reading. On an error content is as before. */
+int file_read_bounded(int directory_fd, const char *name, uint64_t limit_bytes, struct buffer *content,
+                      struct file_stamp *stamp);
+
+#endif

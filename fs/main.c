@@ -1,0 +1,244 @@
+/*
+ * The life of runsfs: start (everything that can fail fails before the caller is told that it is mounted), serve, and end
+ * with the manifest written.
+ */
+#include "fs/caller.h"
+#include "fs/coherence.h"
+#include "fs/mountpoint.h"
+#include "fs/options.h"
+#include "core/base/limits.h"
+#include "core/base/memory.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#ifndef EXT4_SUPER_MAGIC
+#define EXT4_SUPER_MAGIC 0xef53
+#endif
+#define XFS_MAGIC 0x58465342
+#define BTRFS_MAGIC 0x9123683e
+#define TMPFS_MAGIC 0x01021994
+
+/* From Linux 6.13 these filesystems give a file a new, finer time at the first change after its time was looked at. */
+static bool times_are_exact(int source_fd)
+{
+    struct utsname kernel;
+    struct statfs st;
+    int major, minor;
+    if (uname(&kernel) != 0 || sscanf(kernel.release, "%d.%d", &major, &minor) != 2 || fstatfs(source_fd, &st) != 0)
+        return false;
+    if (major < 6 || (major == 6 && minor < 13))
+        return false;
+    unsigned type = (unsigned)st.f_type;
+    return type == EXT4_SUPER_MAGIC || type == XFS_MAGIC || type == BTRFS_MAGIC || type == TMPFS_MAGIC;
+}
+
+/* ---- signals ---- */
+
+struct signals {
+    struct fs *fs;
+    pthread_t thread, main_thread;
+};
+
+static void wake_main(int number)
+{
+    (void)number; /* it is enough that the main thread's wait is interrupted */
+}
+
+/* Waits for signals, which every other thread has blocked: HUP looks at everything again, USR2 ends this thread, the rest end
+ * the session. */
+static void *signal_thread(void *context)
+{
+    struct signals *signals = context;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR2);
+    for (int number; sigwait(&set, &number) == 0 && number != SIGUSR2;) {
+        if (number == SIGHUP) {
+            keeper_note_all(signals->fs->keeper);
+            coherence_examine_all(signals->fs);
+            continue;
+        }
+        fuse_session_exit(signals->fs->session);
+        pthread_kill(signals->main_thread, SIGUSR1);
+    }
+    return NULL;
+}
+
+static void block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = wake_main}, NULL);
+}
+
+/* ---- the mount ---- */
+
+/* libfuse's messages, in our log. */
+static void log_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
+{
+    char text[1024];
+    vsnprintf(text, sizeof(text), format, arguments);
+    text[strcspn(text, "\n")] = '\0';
+    const char *message = strncmp(text, "fuse: ", 6) == 0 ? text + 6 : text;
+    if (level <= FUSE_LOG_ERR)
+        log_error("%s", message);
+    else
+        log_debug("%s", message);
+}
+
+static int session_create(struct fs *fs, struct options *options)
+{
+    char *mount_options = NULL;
+    /* The source's name as it is shown by mount(8); libfuse splits at commas and backslashes. */
+    struct buffer source = {0};
+    for (const char *at = options->source; *at; at++) {
+        if (*at == ',' || *at == '\\')
+            buffer_append_byte(&source, '\\');
+        buffer_append_byte(&source, *at);
+    }
+    if (asprintf(&mount_options, "-ofsname=%s,subtype=runsfs,default_permissions", source.bytes) < 0)
+        return -ENOMEM;
+    buffer_free(&source);
+    fuse_opt_add_arg(&options->mount_arguments, mount_options);
+    free(mount_options);
+    fs->session = fuse_session_new(&options->mount_arguments, &fs_operations, sizeof(fs_operations), fs);
+    if (!fs->session)
+        return -EINVAL;
+    if (fuse_session_mount(fs->session, options->mount_point) != 0) {
+        fuse_session_destroy(fs->session);
+        fs->session = NULL;
+        return -EIO;
+    }
+    return 0;
+}
+
+static int serve(struct fs *fs, const struct options *options)
+{
+    struct signals signals = {.fs = fs, .main_thread = pthread_self()};
+    int error = coherence_start(fs);
+    if (error == 0)
+        error = keeper_start(fs->keeper, coherence_listen, fs);
+    if (error == 0)
+        error = -pthread_create(&signals.thread, NULL, signal_thread, &signals);
+    if (error) {
+        log_error("threads can't be started: %s", strerrordesc_np(-error));
+        return error;
+    }
+    if (options->single_thread) {
+        error = fuse_session_loop(fs->session);
+    } else {
+        struct fuse_loop_config *config = fuse_loop_cfg_create();
+        fuse_loop_cfg_set_clone_fd(config, 1);
+        fuse_loop_cfg_set_max_threads(config, options->max_threads);
+        fuse_loop_cfg_set_idle_threads(config, options->max_threads);
+        error = fuse_session_loop_mt(fs->session, config);
+        fuse_loop_cfg_destroy(config);
+    }
+    pthread_kill(signals.thread, SIGUSR2);
+    pthread_join(signals.thread, NULL);
+    return error < 0 ? error : 0;
+}
+
+static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *options)
+{
+    static const struct node_operations *const operations[] = {
+        [NODE_ROOT] = &root_operations,           [NODE_FACET] = &facet_operations,
+        [NODE_VALUE] = &value_operations,         [NODE_DIRECTORY] = &directory_operations,
+        [NODE_FILE] = &file_operations,           [NODE_MANIFEST] = &manifest_operations,
+    };
+    *fs = (struct fs){
+        .keeper = keeper,
+        .source = keeper_source(keeper),
+        .is_root = geteuid() == 0,
+        .own_uid = geteuid(),
+        .handle_budget = (options->descriptors - LIMIT_DESCRIPTORS_RESERVED) / 2,
+    };
+    clock_gettime(CLOCK_REALTIME, &fs->mounted_at);
+    pthread_mutex_init(&fs->manifest_lock, NULL);
+    pthread_mutex_init(&fs->linger_lock, NULL);
+    nodes_times_are_exact = times_are_exact(source_root_fd(fs->source));
+    nodes_init(&fs->nodes, fs->source, operations);
+    coherence_create(fs);
+}
+
+/* The order of the end: no request any more, no thread that tells the kernel, the keeper (which writes the manifest), nodes last
+ * of all that holds directories. */
+static void fs_finish(struct fs *fs)
+{
+    keeper_stop(fs->keeper);
+    coherence_destroy(fs);
+    if (fs->session)
+        fuse_session_destroy(fs->session);
+    view_linger_free(fs);
+    if (fs->manifest_current)
+        node_unref(&fs->nodes, &fs->manifest_current->node);
+    nodes_finish(&fs->nodes);
+    keeper_close(fs->keeper);
+    pthread_mutex_destroy(&fs->manifest_lock);
+    pthread_mutex_destroy(&fs->linger_lock);
+}
+
+static int open_keeper(const struct options *options, struct keeper **keeper)
+{
+    struct keeper_options keeper_options = {
+        .read_only = options->read_only,
+        .watch = options->watch,
+        .poll_interval_ms = options->poll_interval_ms,
+        .descriptors = (options->descriptors - LIMIT_DESCRIPTORS_RESERVED) / 2,
+    };
+    int error = keeper_open(options->source, &keeper_options, keeper);
+    if (error)
+        fprintf(stderr, "runsfs: %s: can't be opened as a source (%s)\n", options->source, strerrordesc_np(-error));
+    return error;
+}
+
+static int run(struct options *options)
+{
+    struct keeper *keeper;
+    struct fs fs;
+    log_configure(options->to_syslog, options->log_level);
+    fuse_set_log_func(log_libfuse);
+    caller_init();
+    if (mountpoint_prepare(options->source, &options->mount_point) != 0 || open_keeper(options, &keeper) != 0)
+        return 1;
+    fs_init(&fs, keeper, options);
+    if (session_create(&fs, options) != 0) { /* libfuse has said why */
+        fs_finish(&fs);
+        return 1;
+    }
+    int status = 1;
+    if (fuse_daemonize(options->foreground) == 0) {
+        if (!options->foreground)
+            log_configure(true, options->log_level);
+        block_signals();
+        status = serve(&fs, options) == 0 ? 0 : 1;
+    }
+    fuse_session_unmount(fs.session);
+    fs_finish(&fs);
+    return status;
+}
+
+int main(int count, char **arguments)
+{
+    struct options options;
+    int result = options_parse(count, arguments, &options);
+    int status = result < 0 ? 2 : result > 0 ? 0 : run(&options);
+    options_free(&options);
+    return status;
+}

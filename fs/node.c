@@ -1,0 +1,487 @@
+/*
+ * The tables of nodes: see node.h for what they are and how they are identified.
+ */
+#include "fs/node.h"
+#include "core/base/memory.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* The coarsest clock tick with which a kernel without exact times stamps files (HZ=100), with a margin. */
+#define CLOCK_TICK_NS 20000000ll
+
+bool nodes_times_are_exact;
+
+/* ---- the hash ---- */
+
+static uint64_t mix(uint64_t a, uint64_t b)
+{
+    uint64_t value = (a ^ (b * 0x9e3779b97f4a7c15ull)) * 0xff51afd7ed558ccdull;
+    return value ^ (value >> 32);
+}
+
+static uint64_t directory_hash(const struct node *parent, const struct directory *directory)
+{
+    return mix((uintptr_t)parent, (uintptr_t)directory);
+}
+
+static uint64_t value_hash(const struct facet_value *value)
+{
+    return mix((uintptr_t)value, 1);
+}
+
+static uint64_t node_hash(const struct node *node)
+{
+    switch (node->kind) {
+    case NODE_DIRECTORY: {
+        const struct directory_node *directory = (const struct directory_node *)node;
+        return directory_hash(directory->parent, directory->directory);
+    }
+    case NODE_FILE:
+        return identity_hash(&((const struct file_node *)node)->identity);
+    default:
+        return value_hash(((const struct view_node *)node)->value);
+    }
+}
+
+static struct node **bucket(struct nodes *nodes, uint64_t hash)
+{
+    return &nodes->buckets[hash & (nodes->bucket_count - 1)];
+}
+
+static void grow(struct nodes *nodes)
+{
+    struct node **old = nodes->buckets;
+    size_t old_count = nodes->bucket_count;
+    nodes->bucket_count = old_count * 2;
+    nodes->buckets = memory_alloc_zeroed(nodes->bucket_count, sizeof(*nodes->buckets));
+    for (size_t i = 0; i < old_count; i++)
+        for (struct node *node = old[i], *next; node; node = next) {
+            next = node->hash_next;
+            struct node **head = bucket(nodes, node_hash(node));
+            node->hash_next = *head;
+            *head = node;
+        }
+    free(old);
+}
+
+static void hash_insert(struct nodes *nodes, struct node *node)
+{
+    if (++nodes->count > nodes->bucket_count)
+        grow(nodes);
+    struct node **head = bucket(nodes, node_hash(node));
+    node->hash_next = *head;
+    *head = node;
+}
+
+static void hash_remove(struct nodes *nodes, struct node *node)
+{
+    for (struct node **link = bucket(nodes, node_hash(node)); *link; link = &(*link)->hash_next)
+        if (*link == node) {
+            *link = node->hash_next;
+            nodes->count--;
+            return;
+        }
+}
+
+static struct directory_node *find_directory(struct nodes *nodes, const struct node *parent,
+                                             const struct directory *directory)
+{
+    for (struct node *node = *bucket(nodes, directory_hash(parent, directory)); node; node = node->hash_next) {
+        struct directory_node *found = (struct directory_node *)node;
+        if (node->kind == NODE_DIRECTORY && found->parent == parent && found->directory == directory)
+            return found;
+    }
+    return NULL;
+}
+
+static struct file_node *find_file(struct nodes *nodes, const struct identity *identity)
+{
+    for (struct node *node = *bucket(nodes, identity_hash(identity)); node; node = node->hash_next) {
+        struct file_node *found = (struct file_node *)node;
+        if (node->kind == NODE_FILE && identity_equal(&found->identity, identity))
+            return found;
+    }
+    return NULL;
+}
+
+/* ---- places of a directory ---- */
+
+static void place_insert(struct directory_node *node)
+{
+    node->next_place = node->directory->places;
+    node->directory->places = node;
+}
+
+static void place_remove(struct directory_node *node)
+{
+    for (struct directory_node **link = (struct directory_node **)&node->directory->places; *link;
+         link = &(*link)->next_place)
+        if (*link == node) {
+            *link = node->next_place;
+            return;
+        }
+}
+
+size_t nodes_places(struct nodes *nodes, struct directory *directory, const struct node *but,
+                    struct directory_node ***places)
+{
+    size_t count = 0;
+    *places = NULL;
+    pthread_mutex_lock(&nodes->lock);
+    for (struct directory_node *node = directory->places; node; node = node->next_place)
+        count += &node->node != but;
+    if (count) {
+        *places = memory_alloc(count * sizeof(**places));
+        count = 0;
+        for (struct directory_node *node = directory->places; node; node = node->next_place)
+            if (&node->node != but) {
+                node->node.references++;
+                (*places)[count++] = node;
+            }
+    }
+    pthread_mutex_unlock(&nodes->lock);
+    return count;
+}
+
+bool nodes_have_places(struct nodes *nodes, struct directory *directory)
+{
+    pthread_mutex_lock(&nodes->lock);
+    bool have = directory->places != NULL;
+    pthread_mutex_unlock(&nodes->lock);
+    return have;
+}
+
+/* ---- life ---- */
+
+static bool is_static(const struct node *node)
+{
+    return node->kind == NODE_ROOT || node->kind == NODE_FACET;
+}
+
+/* Takes a node that nobody has out of the tables; the lock is held. Freed by node_release, without the lock. */
+static void node_unlink(struct nodes *nodes, struct node *node)
+{
+    if (node->kind != NODE_MANIFEST)
+        hash_remove(nodes, node);
+    if (node->kind == NODE_DIRECTORY)
+        place_remove((struct directory_node *)node);
+}
+
+static void node_release(struct nodes *nodes, struct node *node)
+{
+    if (node->kind == NODE_DIRECTORY) {
+        struct directory_node *directory = (struct directory_node *)node;
+        node_unref(nodes, directory->parent);
+        directory_unref(nodes->source, directory->directory);
+    } else if (node->kind == NODE_FILE) {
+        struct file_node *file = (struct file_node *)node;
+        directory_unref(nodes->source, file->directory);
+        free(file->name);
+    } else if (node->kind == NODE_MANIFEST) {
+        snapshot_unref(((struct manifest_node *)node)->snapshot);
+    }
+    free(node);
+}
+
+struct node *node_ref(struct nodes *nodes, struct node *node)
+{
+    pthread_mutex_lock(&nodes->lock);
+    node->references++;
+    pthread_mutex_unlock(&nodes->lock);
+    return node;
+}
+
+static void drop(struct nodes *nodes, struct node *node, uint64_t lookups, unsigned references)
+{
+    pthread_mutex_lock(&nodes->lock);
+    node->lookups -= lookups < node->lookups ? lookups : node->lookups;
+    node->references -= references;
+    bool gone = !node->lookups && !node->references && !is_static(node);
+    if (gone)
+        node_unlink(nodes, node);
+    pthread_mutex_unlock(&nodes->lock);
+    if (gone)
+        node_release(nodes, node);
+}
+
+void node_unref(struct nodes *nodes, struct node *node)
+{
+    drop(nodes, node, 0, 1);
+}
+
+void nodes_forget(struct nodes *nodes, struct node *node, uint64_t lookups)
+{
+    drop(nodes, node, lookups, 0);
+}
+
+void nodes_looked_up(struct nodes *nodes, struct node *node)
+{
+    pthread_mutex_lock(&nodes->lock);
+    node->lookups++;
+    pthread_mutex_unlock(&nodes->lock);
+}
+
+uint64_t node_number(const struct nodes *nodes, const struct node *node)
+{
+    return node == &nodes->root ? FUSE_ROOT_ID : (uintptr_t)node;
+}
+
+struct node *node_of_number(struct nodes *nodes, uint64_t number)
+{
+    return number == FUSE_ROOT_ID ? &nodes->root : (struct node *)(uintptr_t)number;
+}
+
+/* ---- finding and making ---- */
+
+static void node_init(struct nodes *nodes, struct node *node, enum node_kind kind)
+{
+    node->kind = (uint8_t)kind;
+    node->operations = nodes->operations[kind];
+}
+
+struct directory_node *nodes_directory(struct nodes *nodes, struct node *parent, struct directory *directory)
+{
+    pthread_mutex_lock(&nodes->lock);
+    struct directory_node *node = find_directory(nodes, parent, directory);
+    if (!node) {
+        node = memory_alloc_zeroed(1, sizeof(*node));
+        node_init(nodes, &node->node, NODE_DIRECTORY);
+        node->parent = parent;
+        parent->references++;
+        node->directory = directory_ref(directory);
+        hash_insert(nodes, &node->node);
+        place_insert(node);
+    }
+    node->node.lookups++;
+    pthread_mutex_unlock(&nodes->lock);
+    return node;
+}
+
+struct file_node *nodes_file(struct nodes *nodes, const struct identity *identity, struct directory *directory,
+                             const char *name)
+{
+    pthread_mutex_lock(&nodes->lock);
+    struct file_node *file = find_file(nodes, identity);
+    bool new = !file;
+    if (new) {
+        file = memory_alloc_zeroed(1, sizeof(*file));
+        node_init(nodes, &file->node, NODE_FILE);
+        file->identity = *identity;
+        file->directory = directory_ref(directory);
+        file->name = memory_copy_text(name, strlen(name));
+        hash_insert(nodes, &file->node);
+    }
+    file->node.lookups++;
+    pthread_mutex_unlock(&nodes->lock);
+    if (!new)
+        nodes_file_at(nodes, file, directory, name);
+    return file;
+}
+
+struct view_node *nodes_value(struct nodes *nodes, enum facet_id facet, struct facet_value *value)
+{
+    pthread_mutex_lock(&nodes->lock);
+    struct view_node *view = NULL;
+    for (struct node *node = *bucket(nodes, value_hash(value)); node && !view; node = node->hash_next)
+        if (node->kind == NODE_VALUE && ((struct view_node *)node)->value == value)
+            view = (struct view_node *)node;
+    if (!view) {
+        view = memory_alloc_zeroed(1, sizeof(*view));
+        node_init(nodes, &view->node, NODE_VALUE);
+        view->facet = facet;
+        view->value = value;
+        hash_insert(nodes, &view->node);
+    }
+    view->node.lookups++;
+    pthread_mutex_unlock(&nodes->lock);
+    return view;
+}
+
+struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snapshot)
+{
+    struct manifest_node *node = memory_alloc_zeroed(1, sizeof(*node));
+    node_init(nodes, &node->node, NODE_MANIFEST);
+    node->node.lookups = 1;
+    node->snapshot = snapshot;
+    return node;
+}
+
+struct file_node *nodes_file_known(struct nodes *nodes, const struct identity *identity)
+{
+    pthread_mutex_lock(&nodes->lock);
+    struct file_node *file = find_file(nodes, identity);
+    if (file)
+        file->node.references++;
+    pthread_mutex_unlock(&nodes->lock);
+    return file;
+}
+
+struct directory_node *nodes_directory_known(struct nodes *nodes, struct node *parent, struct directory *directory)
+{
+    pthread_mutex_lock(&nodes->lock);
+    struct directory_node *node = find_directory(nodes, parent, directory);
+    if (node)
+        node->node.references++;
+    pthread_mutex_unlock(&nodes->lock);
+    return node;
+}
+
+size_t nodes_all(struct nodes *nodes, struct node ***all)
+{
+    pthread_mutex_lock(&nodes->lock);
+    *all = memory_alloc((nodes->count + 1) * sizeof(**all));
+    size_t count = 0;
+    for (size_t i = 0; i < nodes->bucket_count; i++)
+        for (struct node *node = nodes->buckets[i]; node; node = node->hash_next)
+            if (node->kind == NODE_FILE || node->kind == NODE_DIRECTORY) {
+                node->references++;
+                (*all)[count++] = node;
+            }
+    pthread_mutex_unlock(&nodes->lock);
+    return count;
+}
+
+/* ---- where they are ---- */
+
+bool nodes_file_is_at(struct nodes *nodes, const struct file_node *file, const struct directory *directory,
+                      const char *name)
+{
+    pthread_mutex_lock(&nodes->lock);
+    bool is = file->directory == directory && strcmp(file->name, name) == 0;
+    pthread_mutex_unlock(&nodes->lock);
+    return is;
+}
+
+void nodes_file_at(struct nodes *nodes, struct file_node *file, struct directory *directory, const char *name)
+{
+    if (nodes_file_is_at(nodes, file, directory, name))
+        return;
+    char *new_name = memory_copy_text(name, strlen(name));
+    directory_ref(directory);
+    pthread_mutex_lock(&nodes->lock);
+    struct directory *old_directory = file->directory;
+    char *old_name = file->name;
+    file->directory = directory;
+    file->name = new_name;
+    pthread_mutex_unlock(&nodes->lock);
+    directory_unref(nodes->source, old_directory);
+    free(old_name);
+}
+
+void nodes_file_place(struct nodes *nodes, struct file_node *file, struct directory **directory, char **name)
+{
+    pthread_mutex_lock(&nodes->lock);
+    *directory = directory_ref(file->directory);
+    *name = memory_copy_text(file->name, strlen(file->name));
+    pthread_mutex_unlock(&nodes->lock);
+}
+
+void nodes_directory_moved(struct nodes *nodes, struct directory_node *node, struct node *parent)
+{
+    pthread_mutex_lock(&nodes->lock);
+    struct node *old_parent = node->parent;
+    struct directory_node *taken = find_directory(nodes, parent, node->directory);
+    if (old_parent != parent && !taken) {
+        hash_remove(nodes, &node->node);
+        node->parent = parent;
+        parent->references++;
+        hash_insert(nodes, &node->node);
+    } else {
+        old_parent = NULL;
+    }
+    pthread_mutex_unlock(&nodes->lock);
+    if (old_parent)
+        node_unref(nodes, old_parent);
+}
+
+/* ---- records ---- */
+
+static struct record *record_of(struct node *node)
+{
+    if (node->kind == NODE_FILE)
+        return &((struct file_node *)node)->record;
+    return &((struct directory_node *)node)->record;
+}
+
+static int64_t nanoseconds(struct timespec time)
+{
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static struct record record_make(const struct attributes *attributes)
+{
+    return (struct record){
+        .mtime_ns = nanoseconds(attributes->stat.st_mtim),
+        .ctime_ns = nanoseconds(attributes->stat.st_ctim),
+        .size_bytes = attributes->stat.st_size,
+    };
+}
+
+static bool record_is_racy(const struct record *record)
+{
+    if (nodes_times_are_exact)
+        return false;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return record->ctime_ns > nanoseconds(now) - CLOCK_TICK_NS;
+}
+
+void nodes_record(struct nodes *nodes, struct node *node, const struct attributes *attributes)
+{
+    struct record record = record_make(attributes);
+    bool racy = record_is_racy(&record);
+    pthread_mutex_lock(&nodes->lock);
+    *record_of(node) = record;
+    node->racy = racy;
+    pthread_mutex_unlock(&nodes->lock);
+}
+
+bool nodes_record_matches(struct nodes *nodes, struct node *node, const struct attributes *attributes)
+{
+    struct record record = record_make(attributes);
+    bool racy = record_is_racy(&record);
+    pthread_mutex_lock(&nodes->lock);
+    struct record *known = record_of(node);
+    bool matches = !node->racy && known->mtime_ns == record.mtime_ns && known->ctime_ns == record.ctime_ns &&
+                   known->size_bytes == record.size_bytes;
+    *known = record;
+    node->racy = racy;
+    pthread_mutex_unlock(&nodes->lock);
+    return matches;
+}
+
+void nodes_init(struct nodes *nodes, struct source *source, const struct node_operations *const operations[])
+{
+    *nodes = (struct nodes){.source = source, .bucket_count = 1024};
+    pthread_mutex_init(&nodes->lock, NULL);
+    nodes->buckets = memory_alloc_zeroed(nodes->bucket_count, sizeof(*nodes->buckets));
+    for (int kind = NODE_ROOT; kind <= NODE_MANIFEST; kind++)
+        nodes->operations[kind] = operations[kind];
+    node_init(nodes, &nodes->root, NODE_ROOT);
+    for (int facet = 0; facet < FACET_COUNT; facet++) {
+        node_init(nodes, &nodes->facets[facet].node, NODE_FACET);
+        nodes->facets[facet].facet = (enum facet_id)facet;
+    }
+    nodes->runs = nodes_directory(nodes, &nodes->root, source_root(source));
+}
+
+void nodes_finish(struct nodes *nodes)
+{
+    /* Children refer to parents, so what is freed first must not take its parent along: all are taken out before. */
+    for (size_t i = 0; i < nodes->bucket_count; i++)
+        for (struct node *node = nodes->buckets[i], *next; node; node = next) {
+            next = node->hash_next;
+            if (node->kind == NODE_DIRECTORY) {
+                struct directory_node *directory = (struct directory_node *)node;
+                directory->directory->places = NULL;
+                directory_unref(nodes->source, directory->directory);
+            } else if (node->kind == NODE_FILE) {
+                struct file_node *file = (struct file_node *)node;
+                directory_unref(nodes->source, file->directory);
+                free(file->name);
+            }
+            free(node);
+        }
+    free(nodes->buckets);
+    pthread_mutex_destroy(&nodes->lock);
+}

@@ -1,0 +1,138 @@
+/*
+ * Nodes: what the kernel knows by number. The number is the node's address, except that the root is 1.
+ *
+ * Identity. A file that is no directory is one node whatever path leads to it: one page cache, one set of locks, right
+ * link counts. A directory can stand at one place only in the kernel's tree, so a real directory has one node per
+ * place where it is shown: under runs/, under by-status/verified/<run>/, and so on; all of them refer to one `struct directory`.
+ *
+ *   kind            found by                            shows
+ *   NODE_ROOT       (the one)                           the mount's top
+ *   NODE_FACET      facet                               by-status/
+ *   NODE_VALUE      facet value                         by-status/verified/
+ *   NODE_DIRECTORY  parent node and struct directory    a real directory at one place
+ *   NODE_FILE       device, inode number, birth time    any other real file
+ *   NODE_MANIFEST   its snapshot                        the manifest's bytes at one moment
+ *
+ * A node lives while the kernel has looked it up (lookups) or somebody here refers to it (references). Memory is spent
+ * with care: there is one for every file that the kernel has seen.
+ *
+ * Locking: nodes->lock guards the tables, counts, names, places and records; a leaf lock, held for no system call.
+ */
+#ifndef RUNSFS_FS_NODE_H
+#define RUNSFS_FS_NODE_H
+
+#include "core/keeper/keeper.h"
+#include <pthread.h>
+
+#ifndef FUSE_ROOT_ID
+#define FUSE_ROOT_ID 1
+#endif
+
+struct node_operations;
+struct handle;
+
+enum node_kind { NODE_ROOT, NODE_FACET, NODE_VALUE, NODE_DIRECTORY, NODE_FILE, NODE_MANIFEST };
+
+/* What was last told the kernel of a file, to tell its own echo from another's change. */
+struct record {
+    int64_t mtime_ns, ctime_ns;
+    int64_t size_bytes;
+};
+
+struct node {
+    const struct node_operations *operations;
+    struct node *hash_next;
+    uint64_t lookups;
+    unsigned references;
+    uint8_t kind;
+    bool racy;     /* the record is so fresh that a further change may have the same times */
+    bool spoiled;  /* of NODE_MANIFEST: written to, so what the kernel has of it is no snapshot */
+};
+
+struct directory_node {
+    struct node node;
+    struct node *parent;             /* a reference */
+    struct directory *directory;     /* a reference */
+    struct directory_node *next_place;
+    struct record record;
+};
+
+struct file_node {
+    struct node node;
+    struct identity identity;
+    struct directory *directory;     /* where it was last seen; a reference */
+    char *name;                      /* and its name there */
+    struct handle *handles;          /* open ones */
+    struct record record;
+};
+
+struct view_node {
+    struct node node;
+    enum facet_id facet;
+    struct facet_value *value;       /* of NODE_VALUE */
+};
+
+struct manifest_node {
+    struct node node;
+    struct snapshot *snapshot;       /* a reference */
+    struct handle *handles;
+};
+
+struct nodes {
+    pthread_mutex_t lock;
+    struct source *source;
+    const struct node_operations *operations[NODE_MANIFEST + 1]; /* by kind; set by the owner before any node is made */
+    struct node **buckets;
+    size_t bucket_count, count;
+    struct node root;
+    struct view_node facets[FACET_COUNT];
+    struct directory_node *runs;     /* the source's root under runs/ */
+};
+
+void nodes_init(struct nodes *nodes, struct source *source, const struct node_operations *const operations[]);
+/* Frees every node, whatever the kernel still counts. */
+void nodes_finish(struct nodes *nodes);
+
+uint64_t node_number(const struct nodes *nodes, const struct node *node);
+struct node *node_of_number(struct nodes *nodes, uint64_t number);
+
+/* Found or made, with one more lookup: to be given to the kernel or taken back with nodes_forget. */
+struct directory_node *nodes_directory(struct nodes *nodes, struct node *parent, struct directory *directory);
+struct file_node *nodes_file(struct nodes *nodes, const struct identity *identity, struct directory *directory,
+                             const char *name);
+struct view_node *nodes_value(struct nodes *nodes, enum facet_id facet, struct facet_value *value);
+/* A new node, never found again by the table; takes over the reference to snapshot. */
+struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snapshot);
+void nodes_looked_up(struct nodes *nodes, struct node *node);
+void nodes_forget(struct nodes *nodes, struct node *node, uint64_t lookups);
+
+struct node *node_ref(struct nodes *nodes, struct node *node);
+void node_unref(struct nodes *nodes, struct node *node);
+
+/* Known nodes, each with a reference; NULL where there is none. */
+struct file_node *nodes_file_known(struct nodes *nodes, const struct identity *identity);
+struct directory_node *nodes_directory_known(struct nodes *nodes, struct node *parent, struct directory *directory);
+/* The places of a directory other than `but` (may be NULL), each with a reference, in an array that the caller frees; their number. */
+size_t nodes_places(struct nodes *nodes, struct directory *directory, const struct node *but,
+                    struct directory_node ***places);
+bool nodes_have_places(struct nodes *nodes, struct directory *directory);
+/* Every file and directory node, each with a reference. */
+size_t nodes_all(struct nodes *nodes, struct node ***all);
+
+/* A file was met, or was moved, at name in directory. */
+void nodes_file_at(struct nodes *nodes, struct file_node *file, struct directory *directory, const char *name);
+/* Where a file was last seen: a reference to the directory and a copy of the name, both the caller's. */
+void nodes_file_place(struct nodes *nodes, struct file_node *file, struct directory **directory, char **name);
+bool nodes_file_is_at(struct nodes *nodes, const struct file_node *file, const struct directory *directory,
+                      const char *name);
+/* The directory shown by a node was moved to another parent node (a rename through the mount). */
+void nodes_directory_moved(struct nodes *nodes, struct directory_node *node, struct node *parent);
+
+/* Remembers what the kernel is about to be told. */
+void nodes_record(struct nodes *nodes, struct node *node, const struct attributes *attributes);
+/* Does the record say the same as attributes, beyond doubt? Remembers attributes. */
+bool nodes_record_matches(struct nodes *nodes, struct node *node, const struct attributes *attributes);
+/* Set where the source's filesystem never gives two changes the same time once the first was looked at. */
+extern bool nodes_times_are_exact;
+
+#endif

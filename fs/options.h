@@ -1,0 +1,27 @@
+/*
+ * The command line of runsfs, by the conventions of mount(8) and libfuse.
+ */
+#ifndef RUNSFS_FS_OPTIONS_H
+#define RUNSFS_FS_OPTIONS_H
+
+#include "fs/fs.h"
+#include "core/base/log.h"
+
+struct options {
+    char *source;              /* absolute */
+    char *mount_point;         /* absolute */
+    bool foreground, debug, single_thread, read_only, allow_other, to_syslog;
+    enum watch_backend watch;
+    enum log_level log_level;
+    unsigned poll_interval_ms; /* 0 for the default */
+    unsigned descriptors;
+    unsigned max_threads;
+    struct fuse_args mount_arguments; /* what is libfuse's and the kernel's */
+};
+
+/* Parses; prints help, version or one line of error by itself. 0 to go on; 1 where all is done (exit 0); -EINVAL for
+ * an error that was told. options_free in any case. */
+int options_parse(int count, char **arguments, struct options *options);
+void options_free(struct options *options);
+
+#endif

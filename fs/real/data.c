@@ -1,0 +1,151 @@
+/*
+ * The data of real files: read, write and what moves bytes without their passing through here.
+ */
+#include "fs/real/real.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static int open_data(struct fs *fs, struct node *node, struct fuse_file_info *fi, int flags, struct real_fd *real)
+{
+    if (!node->operations->open_data)
+        return -EISDIR;
+    return node->operations->open_data(fs, node, fi, flags, real);
+}
+
+static void changed(struct fs *fs, struct node *node)
+{
+    if (node->operations->changed)
+        node->operations->changed(fs, node);
+}
+
+void real_read(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset,
+               struct fuse_file_info *fi)
+{
+    struct real_fd real;
+    int error = open_data(fs, node, fi, O_RDONLY, &real);
+    if (error) {
+        fuse_reply_err(req, -error);
+        return;
+    }
+    struct fuse_bufvec data = FUSE_BUFVEC_INIT(size);
+    data.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+    data.buf[0].fd = real.fd;
+    data.buf[0].pos = offset;
+    fuse_reply_data(req, &data, FUSE_BUF_SPLICE_MOVE);
+    real_fd_close(fs, &real);
+}
+
+/* What the caller's open flags ask of one write. An append goes to the end as it is on disk, not as the kernel last heard of it:
+ * two who append never overwrite each other. */
+static int write_flags(const struct fuse_file_info *fi)
+{
+    int flags = 0;
+    if (fi->writepage)
+        return 0;
+    if (fi->flags & O_APPEND)
+        flags |= RWF_APPEND;
+    if ((fi->flags & O_SYNC) == O_SYNC)
+        flags |= RWF_SYNC;
+    else if (fi->flags & O_DSYNC)
+        flags |= RWF_DSYNC;
+    return flags;
+}
+
+void real_write(struct fs *fs, fuse_req_t req, struct node *node, const char *bytes, size_t size, off_t offset,
+                struct fuse_file_info *fi)
+{
+    struct real_fd real;
+    int error = open_data(fs, node, fi, O_WRONLY, &real);
+    if (error) {
+        fuse_reply_err(req, -error);
+        return;
+    }
+    size_t done = 0;
+    int flags = write_flags(fi);
+    while (done < size) {
+        struct iovec vector = {.iov_base = (void *)(bytes + done), .iov_len = size - done};
+        ssize_t written = pwritev2(real.fd, &vector, 1, offset + (off_t)done, flags);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0) {
+            error = written < 0 ? -errno : -EIO;
+            break;
+        }
+        done += (size_t)written;
+    }
+    real_fd_close(fs, &real);
+    if (done)
+        changed(fs, node);
+    if (done == 0 && error)
+        fuse_reply_err(req, -error);
+    else
+        fuse_reply_write(req, done);
+}
+
+void real_fsync(struct fs *fs, fuse_req_t req, struct node *node, int datasync, struct fuse_file_info *fi)
+{
+    struct real_fd real;
+    int error = open_data(fs, node, fi, O_RDONLY, &real);
+    if (error == 0) {
+        error = (datasync ? fdatasync(real.fd) : fsync(real.fd)) == 0 ? 0 : -errno;
+        real_fd_close(fs, &real);
+    }
+    fuse_reply_err(req, -error);
+}
+
+void real_fallocate(struct fs *fs, fuse_req_t req, struct node *node, int mode, off_t offset, off_t length,
+                    struct fuse_file_info *fi)
+{
+    struct real_fd real;
+    int error = open_data(fs, node, fi, O_WRONLY, &real);
+    if (error == 0) {
+        error = fallocate(real.fd, mode, offset, length) == 0 ? 0 : -errno;
+        real_fd_close(fs, &real);
+        changed(fs, node);
+    }
+    fuse_reply_err(req, -error);
+}
+
+void real_lseek(struct fs *fs, fuse_req_t req, struct node *node, off_t offset, int whence,
+                struct fuse_file_info *fi)
+{
+    struct real_fd real;
+    int error = open_data(fs, node, fi, O_RDONLY, &real);
+    if (error == 0) {
+        offset = lseek(real.fd, offset, whence);
+        error = offset < 0 ? -errno : 0;
+        real_fd_close(fs, &real);
+    }
+    if (error)
+        fuse_reply_err(req, -error);
+    else
+        fuse_reply_lseek(req, offset);
+}
+
+void real_copy_file_range(struct fs *fs, fuse_req_t req, struct node *in, off_t in_offset,
+                          struct fuse_file_info *in_fi, struct node *out, off_t out_offset,
+                          struct fuse_file_info *out_fi, size_t length, int flags)
+{
+    struct real_fd from, to;
+    int error = open_data(fs, in, in_fi, O_RDONLY, &from);
+    if (error) {
+        fuse_reply_err(req, -error);
+        return;
+    }
+    ssize_t copied = open_data(fs, out, out_fi, O_WRONLY, &to);
+    if (copied == 0) {
+        copied = copy_file_range(from.fd, &in_offset, to.fd, &out_offset, length, (unsigned)flags);
+        copied = copied < 0 ? -errno : copied;
+        real_fd_close(fs, &to);
+        if (copied > 0)
+            changed(fs, out);
+    }
+    real_fd_close(fs, &from);
+    if (copied < 0)
+        fuse_reply_err(req, (int)-copied);
+    else
+        fuse_reply_write(req, (size_t)copied);
+}

@@ -1,0 +1,112 @@
+/*
+ * Runs that are being removed through a view. `rm -r by-status/failed/<run>` removes metrics.json long before the directory, and with
+ * that the run leaves the view; the directory must still be found there for the rest of the removal. So it lingers: reachable by the
+ * name it had, not listed, until it is gone, is a run again, or nobody came for long.
+ */
+#include "fs/fs.h"
+#include "core/base/memory.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define LINGER_SECONDS 600
+#define LINGER_MOST 256
+
+struct lingering {
+    struct lingering *next;
+    const struct facet_value *value;
+    struct directory *directory; /* a reference */
+    time_t until;                /* CLOCK_MONOTONIC */
+    char name[LIMIT_NAME_BYTES + 1];
+};
+
+static time_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec;
+}
+
+/* Takes out of the list what is over, or is `directory`; the lock is held. */
+static struct lingering *take_out(struct fs *fs, const struct directory *directory, size_t *count)
+{
+    struct lingering *out = NULL;
+    for (struct lingering **link = &fs->lingering, *at; (at = *link);) {
+        if (at->directory != directory && at->until > now() && *count < LINGER_MOST) {
+            (*count)++;
+            link = &at->next;
+            continue;
+        }
+        *link = at->next;
+        at->next = out;
+        out = at;
+    }
+    return out;
+}
+
+static void free_all(struct fs *fs, struct lingering *lingering)
+{
+    for (struct lingering *next; lingering; lingering = next) {
+        next = lingering->next;
+        directory_unref(fs->source, lingering->directory);
+        free(lingering);
+    }
+}
+
+void view_linger(struct fs *fs, const struct directory_node *parent, const char *name)
+{
+    if (!parent->parent || parent->parent->kind != NODE_VALUE)
+        return;
+    bool is_run_file = false;
+    for (int file = 0; file < RUN_FILE_COUNT; file++)
+        is_run_file |= strcmp(name, run_file_names[file]) == 0;
+    if (!is_run_file)
+        return;
+    const struct view_node *view = (const struct view_node *)parent->parent;
+    struct lingering *lingering = memory_alloc_zeroed(1, sizeof(*lingering));
+    struct index *index = keeper_lock(fs->keeper);
+    struct run *run = keeper_run_of_directory(fs->keeper, parent->directory);
+    if (run)
+        facet_run_name(index, view->facet, run, lingering->name);
+    keeper_unlock(fs->keeper);
+    if (!run) { /* it lingers already */
+        free(lingering);
+        return;
+    }
+    lingering->value = view->value;
+    lingering->directory = directory_ref(parent->directory);
+    lingering->until = now() + LINGER_SECONDS;
+
+    size_t count = 1;
+    pthread_mutex_lock(&fs->linger_lock);
+    struct lingering *out = take_out(fs, parent->directory, &count);
+    lingering->next = fs->lingering;
+    fs->lingering = lingering;
+    pthread_mutex_unlock(&fs->linger_lock);
+    free_all(fs, out);
+}
+
+struct directory *view_lingering(struct fs *fs, const struct facet_value *value, const char *name)
+{
+    struct directory *directory = NULL;
+    pthread_mutex_lock(&fs->linger_lock);
+    for (struct lingering *at = fs->lingering; at && !directory; at = at->next)
+        if (at->value == value && at->until > now() && (!name || strcmp(at->name, name) == 0))
+            directory = directory_ref(at->directory);
+    pthread_mutex_unlock(&fs->linger_lock);
+    return directory;
+}
+
+void view_linger_end(struct fs *fs, const struct directory *directory)
+{
+    size_t count = 0;
+    pthread_mutex_lock(&fs->linger_lock);
+    struct lingering *out = take_out(fs, directory, &count);
+    pthread_mutex_unlock(&fs->linger_lock);
+    free_all(fs, out);
+}
+
+void view_linger_free(struct fs *fs)
+{
+    free_all(fs, fs->lingering);
+    fs->lingering = NULL;
+}

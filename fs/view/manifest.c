@@ -1,0 +1,256 @@
+/*
+ * The manifest as the mount shows it: always what the files say now, also before it is written to disk.
+ *
+ * Every state of it is a node of its own with a snapshot's immutable bytes, as if each had replaced the one before by a rename (which is
+ * what happens on disk). So a reader who has one open reads it to its end untorn, its pages can be cached for ever, and a look by name,
+ * which the kernel may not keep, finds the newest. Who writes it writes the file on disk; the node through which he does is no
+ * snapshot any more ("spoiled"): it shows the file, and the next look finds a new node.
+ */
+#include "fs/coherence.h"
+#include "fs/real/real.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define MANIFEST_INO (3ull << 62)
+
+static int64_t nanoseconds(struct timespec time)
+{
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static bool is_spoiled(struct fs *fs, const struct manifest_node *manifest)
+{
+    pthread_mutex_lock(&fs->manifest_lock);
+    bool spoiled = manifest->node.spoiled;
+    pthread_mutex_unlock(&fs->manifest_lock);
+    return spoiled;
+}
+
+static void spoil(struct fs *fs, struct manifest_node *manifest)
+{
+    pthread_mutex_lock(&fs->manifest_lock);
+    manifest->node.spoiled = true;
+    pthread_mutex_unlock(&fs->manifest_lock);
+}
+
+static int open_real(struct fs *fs, int flags)
+{
+    int fd = openat(source_root_fd(fs->source), keeper_manifest_name(fs->keeper),
+                    flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+static int manifest_open_path(struct fs *fs, struct node *node, struct real_fd *real)
+{
+    struct handle *handle = handle_with_descriptor(fs, &((struct manifest_node *)node)->handles);
+    if (handle) {
+        *real = (struct real_fd){.fd = handle->fd, .handle = handle};
+        return 0;
+    }
+    int fd = open_real(fs, O_PATH);
+    *real = (struct real_fd){.fd = fd, .own = true};
+    return fd < 0 ? fd : 0;
+}
+
+static int manifest_open_data(struct fs *fs, struct node *node, struct fuse_file_info *fi, int flags,
+                              struct real_fd *real)
+{
+    (void)node;
+    struct handle *handle = handle_of(fi);
+    if (handle && handle->fd >= 0) {
+        *real = (struct real_fd){.fd = handle->fd};
+        return 0;
+    }
+    int fd = open_real(fs, flags);
+    *real = (struct real_fd){.fd = fd, .own = true};
+    return fd < 0 ? fd : 0;
+}
+
+static void manifest_changed(struct fs *fs, struct node *node)
+{
+    spoil(fs, (struct manifest_node *)node);
+    keeper_note(fs->keeper, source_root(fs->source), keeper_manifest_name(fs->keeper));
+}
+
+/* Attributes of the file with the size of the snapshot; the file's own where it is that snapshot, or the node is spoiled. */
+static int manifest_stat(struct fs *fs, struct manifest_node *manifest, struct stat *st)
+{
+    struct real_fd real;
+    int error = manifest_open_path(fs, &manifest->node, &real);
+    if (error == 0) {
+        error = fstat(real.fd, st) == 0 ? 0 : -errno;
+        real_fd_close(fs, &real);
+    }
+    if (is_spoiled(fs, manifest))
+        return error;
+    if (error) { /* not written yet */
+        struct stat root;
+        if (error != -ENOENT || fstat(source_root_fd(fs->source), &root) != 0)
+            return error;
+        *st = (struct stat){
+            .st_mode = S_IFREG | 0644, .st_uid = root.st_uid, .st_gid = root.st_gid, .st_blksize = 4096};
+    }
+    struct file_stamp on_disk;
+    struct snapshot *now = keeper_manifest(fs->keeper, &on_disk);
+    bool is_file = error == 0 && now == manifest->snapshot && on_disk.ino == st->st_ino &&
+                   on_disk.mtime_ns == nanoseconds(st->st_mtim);
+    snapshot_unref(now);
+    st->st_nlink = 1;
+    if (is_file)
+        return 0;
+    st->st_ino = MANIFEST_INO | snapshot_generation(manifest->snapshot);
+    st->st_size = (off_t)snapshot_size(manifest->snapshot);
+    st->st_blocks = (st->st_size + 511) / 512;
+    st->st_mtim = st->st_ctim = snapshot_changed_at(manifest->snapshot);
+    return 0;
+}
+
+/* ---- lookup ---- */
+
+/* The node of the manifest as it is now, with one more lookup; NULL where something that is no file stands in its place. */
+static struct manifest_node *current(struct fs *fs)
+{
+    struct file_stamp on_disk;
+    struct snapshot *snapshot = keeper_manifest(fs->keeper, &on_disk);
+    if (!snapshot)
+        return NULL;
+    struct manifest_node *old = NULL, *node;
+    pthread_mutex_lock(&fs->manifest_lock);
+    node = fs->manifest_current;
+    if (node && !node->node.spoiled && node->snapshot == snapshot) {
+        nodes_looked_up(&fs->nodes, &node->node);
+        snapshot_unref(snapshot);
+    } else {
+        old = node;
+        node = nodes_manifest(&fs->nodes, snapshot);
+        fs->manifest_current = (struct manifest_node *)node_ref(&fs->nodes, &node->node);
+    }
+    pthread_mutex_unlock(&fs->manifest_lock);
+    if (old)
+        node_unref(&fs->nodes, &old->node);
+    return node;
+}
+
+static void lookup_as_it_is(struct fs *fs, fuse_req_t req, struct directory_node *parent)
+{
+    struct fuse_entry_param entry;
+    int error = entry_lookup(fs, parent, source_root_fd(fs->source), keeper_manifest_name(fs->keeper), &entry);
+    if (error) {
+        fuse_reply_err(req, -error);
+        return;
+    }
+    entry.entry_timeout = 0;
+    entry_reply(fs, req, &entry);
+}
+
+void manifest_lookup(struct fs *fs, fuse_req_t req, struct directory_node *parent)
+{
+    struct manifest_node *manifest = current(fs);
+    if (!manifest) {
+        lookup_as_it_is(fs, req, parent);
+        return;
+    }
+    struct fuse_entry_param entry = {.ino = node_number(&fs->nodes, &manifest->node)};
+    int error = manifest_stat(fs, manifest, &entry.attr);
+    if (error) {
+        nodes_forget(&fs->nodes, &manifest->node, 1);
+        fuse_reply_err(req, -error);
+        return;
+    }
+    entry_reply(fs, req, &entry);
+}
+
+/* ---- what the kernel asks of it ---- */
+
+static void manifest_getattr(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
+{
+    (void)fi;
+    struct stat st;
+    int error = manifest_stat(fs, (struct manifest_node *)node, &st);
+    if (error)
+        fuse_reply_err(req, -error);
+    else
+        fuse_reply_attr(req, &st, 0);
+}
+
+static void manifest_setattr(struct fs *fs, fuse_req_t req, struct node *node, struct stat *attr, int to_set,
+                             struct fuse_file_info *fi)
+{
+    struct real_fd real;
+    struct handle *handle = handle_of(fi);
+    if (to_set & FUSE_SET_ATTR_SIZE)
+        spoil(fs, (struct manifest_node *)node);
+    int error = manifest_open_path(fs, node, &real);
+    if (error == 0) {
+        error = real_apply(real.fd, handle && handle->fd >= 0 ? handle->fd : -1, attr, to_set);
+        real_fd_close(fs, &real);
+    }
+    keeper_note(fs->keeper, source_root(fs->source), keeper_manifest_name(fs->keeper));
+    if (error)
+        fuse_reply_err(req, -error);
+    else
+        manifest_getattr(fs, req, node, fi);
+}
+
+static void manifest_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
+{
+    struct manifest_node *manifest = (struct manifest_node *)node;
+    int access = fi->flags & O_ACCMODE;
+    fi->keep_cache = 1;
+    if (access != O_RDONLY) {
+        int fd = open_real(fs, access);
+        if (fd < 0) {
+            fuse_reply_err(req, -fd);
+            return;
+        }
+        spoil(fs, manifest);
+        keeper_hold_manifest(fs->keeper, +1);
+        fi->fh = (uintptr_t)handle_create(fs, &manifest->handles, fd, access, false);
+        fi->keep_cache = 0;
+    }
+    if (fuse_reply_open(req, fi) == -ENOENT && handle_of(fi)) {
+        handle_close(fs, &manifest->handles, handle_of(fi));
+        keeper_hold_manifest(fs->keeper, -1);
+    }
+}
+
+static void manifest_release(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
+{
+    if (handle_of(fi)) {
+        handle_close(fs, &((struct manifest_node *)node)->handles, handle_of(fi));
+        keeper_hold_manifest(fs->keeper, -1);
+    }
+    fuse_reply_err(req, 0);
+}
+
+static void manifest_read(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset,
+                          struct fuse_file_info *fi)
+{
+    struct manifest_node *manifest = (struct manifest_node *)node;
+    if (is_spoiled(fs, manifest)) {
+        real_read(fs, req, node, size, offset, fi);
+        return;
+    }
+    char *bytes = malloc(size);
+    if (!bytes) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    size_t got = snapshot_read(manifest->snapshot, bytes, size, (uint64_t)offset);
+    fuse_reply_buf(req, bytes, got);
+    free(bytes);
+}
+
+const struct node_operations manifest_operations = {
+    .getattr = manifest_getattr,
+    .setattr = manifest_setattr,
+    .open = manifest_open,
+    .release = manifest_release,
+    .read = manifest_read,
+    .write = real_write,
+    .open_path = manifest_open_path,
+    .open_data = manifest_open_data,
+    .changed = manifest_changed,
+};

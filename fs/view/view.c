@@ -1,0 +1,331 @@
+/*
+ * The derived directories: the mount's top, by-<facet>/ and by-<facet>/<value>/. The entries of a value are runs, and those are the
+ * real directories.
+ *
+ * The kernel keeps no entry of a value and no attribute of a facet or value: every look comes here and is answered from the settled
+ * index, so it is true at once, whoever changed what. Listings are kept by the kernel, which checks them against the directory's
+ * mtime; that moves, strictly, with every change of the list.
+ *
+ * Rights. The top has those of the source's root. Who may read the manifest may list the views, which say nothing else. A run is
+ * reached through a view only by who could reach it in the source.
+ */
+#include "fs/coherence.h"
+#include "fs/caller.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Inode numbers of derived directories, which no filesystem uses. */
+#define VIEW_INO (1ull << 63)
+
+static mode_t readable_as_directory(mode_t mode)
+{
+    return S_IFDIR | (mode & 0444) | (mode & 0444) >> 2;
+}
+
+static void view_stat(struct fs *fs, const struct view_node *view, struct stat *st)
+{
+    struct stat model;
+    *st = (struct stat){.st_blksize = 4096};
+    if (fstatat(source_root_fd(fs->source), keeper_manifest_name(fs->keeper), &model, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(model.st_mode))
+        fstat(source_root_fd(fs->source), &model);
+    st->st_mode = readable_as_directory(model.st_mode);
+    st->st_uid = model.st_uid;
+    st->st_gid = model.st_gid;
+
+    struct index *index = keeper_lock(fs->keeper);
+    if (view->value) {
+        st->st_ino = VIEW_INO | facet_value_number(view->value) << 8 | view->facet;
+        st->st_nlink = 2 + facet_value_runs(view->value);
+        st->st_mtim = facet_value_changed_at(view->value);
+    } else {
+        st->st_ino = VIEW_INO | view->facet;
+        st->st_nlink = 2 + facet_value_count(index, view->facet);
+        st->st_mtim = facet_changed_at(index, view->facet);
+    }
+    keeper_unlock(fs->keeper);
+    st->st_ctim = st->st_atim = st->st_mtim;
+}
+
+static void top_stat(struct fs *fs, struct stat *st)
+{
+    struct stat model;
+    fstat(source_root_fd(fs->source), &model);
+    *st = (struct stat){
+        .st_ino = FUSE_ROOT_ID,
+        .st_mode = S_IFDIR | (model.st_mode & 0555),
+        .st_uid = model.st_uid,
+        .st_gid = model.st_gid,
+        .st_nlink = 2 + 1 + FACET_COUNT,
+        .st_blksize = 4096,
+        .st_mtim = fs->mounted_at,
+        .st_ctim = fs->mounted_at,
+        .st_atim = fs->mounted_at,
+    };
+}
+
+static void view_getattr(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
+{
+    (void)fi;
+    struct stat st;
+    view_stat(fs, (struct view_node *)node, &st);
+    fuse_reply_attr(req, &st, 0);
+}
+
+static void top_getattr(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
+{
+    (void)node;
+    (void)fi;
+    struct stat st;
+    top_stat(fs, &st);
+    bool watched = atomic_load(&source_root(fs->source)->watch_state) == WATCH_ACTIVE;
+    fuse_reply_attr(req, &st, watched ? CACHE_SECONDS : 0);
+}
+
+/* ---- lookup ---- */
+
+static void reply_view(struct fs *fs, fuse_req_t req, struct view_node *view)
+{
+    struct fuse_entry_param entry = {.ino = node_number(&fs->nodes, &view->node)};
+    view_stat(fs, view, &entry.attr);
+    entry_reply(fs, req, &entry);
+}
+
+static void top_lookup(struct fs *fs, fuse_req_t req, struct node *node, const char *name)
+{
+    if (strcmp(name, "runs") == 0) {
+        struct fuse_entry_param entry = {.entry_timeout = CACHE_SECONDS};
+        int error = entry_for_directory(fs, node, source_root(fs->source), &entry);
+        if (error)
+            fuse_reply_err(req, -error);
+        else
+            entry_reply(fs, req, &entry);
+        return;
+    }
+    for (int facet = 0; facet < FACET_COUNT; facet++)
+        if (strcmp(name, facet_directories[facet]) == 0) {
+            struct view_node *view = &fs->nodes.facets[facet];
+            nodes_looked_up(&fs->nodes, &view->node);
+            reply_view(fs, req, view);
+            return;
+        }
+    fuse_reply_err(req, ENOENT);
+}
+
+static void facet_lookup(struct fs *fs, fuse_req_t req, struct node *node, const char *name)
+{
+    enum facet_id facet = ((struct view_node *)node)->facet;
+    struct index *index = keeper_lock(fs->keeper);
+    struct facet_value *value = facet_find(index, facet, name);
+    bool there = value && facet_value_runs(value) > 0;
+    keeper_unlock(fs->keeper);
+    if (value && !there) {
+        struct directory *lingering = view_lingering(fs, value, NULL);
+        there = lingering != NULL;
+        if (lingering)
+            directory_unref(fs->source, lingering);
+    }
+    if (there)
+        reply_view(fs, req, nodes_value(&fs->nodes, facet, value));
+    else
+        fuse_reply_err(req, ENOENT);
+}
+
+/* The directory shown under name in a value, with a reference; NULL for none. */
+static struct directory *find_run_directory(struct fs *fs, const struct view_node *view, const char *name)
+{
+    struct index *index = keeper_lock(fs->keeper);
+    struct run *run = facet_value_find(index, view->value, name);
+    struct directory *directory = run ? keeper_run_directory(fs->keeper, run) : NULL;
+    keeper_unlock(fs->keeper);
+    return directory ? directory : view_lingering(fs, view->value, name);
+}
+
+static void value_lookup(struct fs *fs, fuse_req_t req, struct node *node, const char *name)
+{
+    struct directory *directory = find_run_directory(fs, (struct view_node *)node, name);
+    if (!directory) {
+        fuse_reply_err(req, ENOENT);
+        return;
+    }
+    struct buffer path = {0};
+    struct fuse_entry_param entry = {0};
+    directory_path(fs->source, directory, &path);
+    int error = caller_may_reach(fs, req, source_root_fd(fs->source), path.length ? path.bytes : "");
+    if (error == 0)
+        error = entry_for_directory(fs, node, directory, &entry);
+    buffer_free(&path);
+    directory_unref(fs->source, directory);
+    if (error)
+        fuse_reply_err(req, error == -ESTALE ? ENOENT : -error);
+    else
+        entry_reply(fs, req, &entry);
+}
+
+/* ---- removal ---- */
+
+/* The last step of `rm -r` of a run through a view. A run that still is one is not empty, and not to be removed like this. */
+static void value_rmdir(struct fs *fs, fuse_req_t req, struct node *node, const char *name)
+{
+    struct directory *directory = view_lingering(fs, ((struct view_node *)node)->value, name);
+    if (!directory) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
+    struct buffer place = {0};
+    struct directory *parent = directory_place(fs->source, directory, &place);
+    const char *real_name = place.bytes;
+    struct descriptor descriptor;
+    int error = source_borrow(fs->source, parent, &descriptor);
+    if (error == 0) {
+        struct mutation mutation;
+        mutation_begin_in(fs, &mutation, parent);
+        caller_assume(fs, req);
+        error = unlinkat(descriptor.fd, real_name, AT_REMOVEDIR) == 0 ? 0 : -errno;
+        caller_restore(fs);
+        if (error == 0)
+            mutation_entry(fs, &mutation, 0, real_name, true);
+        mutation_end(fs, &mutation);
+        source_release(fs->source, &descriptor);
+    }
+    if (error == 0) {
+        source_forget_descriptor(fs->source, directory);
+        view_linger_end(fs, directory);
+    }
+    directory_unref(fs->source, parent);
+    directory_unref(fs->source, directory);
+    buffer_free(&place);
+    fuse_reply_err(req, -error);
+}
+
+/* ---- listing ---- */
+
+/* Offsets: 1 and 2 stand behind "." and ".."; above, the entry's sequence number and 2. */
+#define FIRST_OFFSET 2
+
+struct view_listing {
+    fuse_req_t req;
+    char *bytes;
+    size_t used, size;
+    bool plus;
+};
+
+static bool view_listing_add(struct view_listing *listing, const char *name, uint64_t ino, uint64_t offset)
+{
+    char *target = listing->bytes + listing->used;
+    size_t room = listing->size - listing->used, need;
+    /* Also in the plus form the name alone: an entry that the kernel may not keep is not worth a lookup. */
+    struct fuse_entry_param entry = {.attr = {.st_ino = ino, .st_mode = S_IFDIR}};
+    if (listing->plus)
+        need = fuse_add_direntry_plus(listing->req, target, room, name, &entry, (off_t)offset);
+    else
+        need = fuse_add_direntry(listing->req, target, room, name, &entry.attr, (off_t)offset);
+    if (need > room)
+        return false;
+    listing->used += need;
+    return true;
+}
+
+static bool list_dots(struct view_listing *listing, uint64_t ino, off_t offset)
+{
+    return (offset > 0 || view_listing_add(listing, ".", ino, 1)) &&
+           (offset > 1 || view_listing_add(listing, "..", FUSE_ROOT_ID, 2));
+}
+
+static void list_top(struct fs *fs, struct view_listing *listing, off_t offset)
+{
+    if (!list_dots(listing, FUSE_ROOT_ID, offset))
+        return;
+    struct stat st;
+    fstat(source_root_fd(fs->source), &st);
+    for (off_t at = offset > FIRST_OFFSET ? offset - FIRST_OFFSET : 0; at < 1 + FACET_COUNT; at++) {
+        const char *name = at == 0 ? "runs" : facet_directories[at - 1];
+        uint64_t ino = at == 0 ? st.st_ino : VIEW_INO | (uint64_t)(at - 1);
+        if (!view_listing_add(listing, name, ino, (uint64_t)at + 1 + FIRST_OFFSET))
+            return;
+    }
+}
+
+static void list_facet(struct fs *fs, struct view_listing *listing, const struct view_node *view, off_t offset)
+{
+    if (!list_dots(listing, VIEW_INO | view->facet, offset))
+        return;
+    uint64_t sequence = offset > FIRST_OFFSET ? (uint64_t)offset - FIRST_OFFSET : 0;
+    struct index *index = keeper_lock(fs->keeper);
+    for (struct facet_value *value; (value = facet_next(index, view->facet, sequence, &sequence));) {
+        uint64_t ino = VIEW_INO | facet_value_number(value) << 8 | view->facet;
+        if (!view_listing_add(listing, facet_value_name(value), ino, sequence + FIRST_OFFSET))
+            break;
+    }
+    keeper_unlock(fs->keeper);
+}
+
+static void list_value(struct fs *fs, struct view_listing *listing, const struct view_node *view, off_t offset)
+{
+    if (!list_dots(listing, VIEW_INO | facet_value_number(view->value) << 8 | view->facet, offset))
+        return;
+    char name[LIMIT_NAME_BYTES + 1];
+    uint64_t sequence = offset > FIRST_OFFSET ? (uint64_t)offset - FIRST_OFFSET : 0;
+    struct index *index = keeper_lock(fs->keeper);
+    for (struct run *run; (run = facet_value_next(view->value, sequence, &sequence));) {
+        facet_run_name(index, view->facet, run, name);
+        struct directory *directory = keeper_run_directory(fs->keeper, run);
+        bool fits = view_listing_add(listing, name, directory->identity.ino, sequence + FIRST_OFFSET);
+        directory_unref(fs->source, directory);
+        if (!fits)
+            break;
+    }
+    keeper_unlock(fs->keeper);
+}
+
+static void view_list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset, bool plus)
+{
+    struct view_listing listing = {.req = req, .bytes = malloc(size), .size = size, .plus = plus};
+    if (!listing.bytes) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    if (node->kind == NODE_ROOT)
+        list_top(fs, &listing, offset);
+    else if (node->kind == NODE_FACET)
+        list_facet(fs, &listing, (struct view_node *)node, offset);
+    else
+        list_value(fs, &listing, (struct view_node *)node, offset);
+    fuse_reply_buf(req, listing.bytes, listing.used);
+    free(listing.bytes);
+}
+
+static void view_readdir(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset)
+{
+    view_list(fs, req, node, size, offset, false);
+}
+
+static void view_readdirplus(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset)
+{
+    view_list(fs, req, node, size, offset, true);
+}
+
+const struct node_operations root_operations = {
+    .lookup = top_lookup,
+    .getattr = top_getattr,
+    .readdir = view_readdir,
+    .readdirplus = view_readdirplus,
+};
+
+const struct node_operations facet_operations = {
+    .lookup = facet_lookup,
+    .getattr = view_getattr,
+    .readdir = view_readdir,
+    .readdirplus = view_readdirplus,
+};
+
+const struct node_operations value_operations = {
+    .lookup = value_lookup,
+    .getattr = view_getattr,
+    .rmdir = value_rmdir,
+    .readdir = view_readdir,
+    .readdirplus = view_readdirplus,
+};
