@@ -158,6 +158,16 @@ void handle_close(struct fs *fs, struct handle **list, struct handle *handle)
     handle_unref(fs, handle);
 }
 
+void handles_discard(struct handle *handles)
+{
+    for (struct handle *next; handles; handles = next) {
+        next = handles->next;
+        if (handles->fd >= 0)
+            close(handles->fd);
+        free(handles);
+    }
+}
+
 bool handle_give_descriptor(struct fs *fs, struct handle *const *list, int fd)
 {
     bool given = false;

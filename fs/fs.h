@@ -129,8 +129,10 @@ int file_keep_open(struct fs *fs, int directory_fd, const char *name);
 /* view/linger.c: runs that are being removed through a view. Before the file `name` of the directory is unlinked: if that can make
  * the run leave the view, it stays reachable there by name (it is not listed) until its directory is removed, or for a while. */
 void view_linger(struct fs *fs, const struct directory_node *parent, const char *name);
-/* The directory that lingers in value under name (NULL: any), with a reference; NULL for none. */
+/* The directory that lingers in value under name, with a reference; NULL for none. */
 struct directory *view_lingering(struct fs *fs, const struct facet_value *value, const char *name);
+/* The value of that (escaped) name in which a run lingers; NULL for none. */
+struct facet_value *view_lingering_value(struct fs *fs, enum facet_id facet, const char *name);
 void view_linger_end(struct fs *fs, const struct directory *directory);
 void view_linger_free(struct fs *fs);
 

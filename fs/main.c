@@ -89,17 +89,25 @@ static void block_signals(void)
 
 /* ---- the mount ---- */
 
-/* libfuse's messages, in our log. */
+/* libfuse's messages, in our log. A line may come in pieces; its end is a newline. */
 static void log_libfuse(enum fuse_log_level level, const char *format, va_list arguments)
 {
-    char text[1024];
-    vsnprintf(text, sizeof(text), format, arguments);
-    text[strcspn(text, "\n")] = '\0';
-    const char *message = strncmp(text, "fuse: ", 6) == 0 ? text + 6 : text;
-    if (level <= FUSE_LOG_ERR)
-        log_error("%s", message);
-    else
-        log_debug("%s", message);
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static char line[1024];
+    pthread_mutex_lock(&lock);
+    size_t length = strlen(line);
+    vsnprintf(line + length, sizeof(line) - length, format, arguments);
+    length = strlen(line);
+    if (length && (line[length - 1] == '\n' || length == sizeof(line) - 1)) {
+        line[length - 1] = '\0';
+        const char *message = strncmp(line, "fuse: ", 6) == 0 ? line + 6 : line;
+        if (level <= FUSE_LOG_ERR)
+            log_error("%s", message);
+        else
+            log_debug("%s", message);
+        line[0] = '\0';
+    }
+    pthread_mutex_unlock(&lock);
 }
 
 static int session_create(struct fs *fs, struct options *options)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,8 +104,8 @@ static int unmount(const char *path)
 /* A mount whose daemon is gone answers ENOTCONN to everything: it is taken away. */
 static int replace_stale(const char *mount_point)
 {
-    struct stat st;
-    if (stat(mount_point, &st) == 0 || errno != ENOTCONN || !is_runsfs_mount(mount_point))
+    struct statfs answer; /* unlike stat, never answered from the kernel's cache */
+    if (statfs(mount_point, &answer) == 0 || errno != ENOTCONN || !is_runsfs_mount(mount_point))
         return 0;
     int error = unmount(mount_point);
     if (error)

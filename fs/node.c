@@ -38,8 +38,10 @@ static uint64_t node_hash(const struct node *node)
     }
     case NODE_FILE:
         return identity_hash(&((const struct file_node *)node)->identity);
-    default:
+    case NODE_VALUE:
         return value_hash(((const struct view_node *)node)->value);
+    default: /* a manifest: in the table only to be freed in the end */
+        return (uintptr_t)node;
     }
 }
 
@@ -143,6 +145,14 @@ size_t nodes_places(struct nodes *nodes, struct directory *directory, const stru
     return count;
 }
 
+void nodes_directory_removed(struct nodes *nodes, struct directory *directory)
+{
+    pthread_mutex_lock(&nodes->lock);
+    for (struct directory_node *node = directory->places; node; node = node->next_place)
+        node->node.removed = true;
+    pthread_mutex_unlock(&nodes->lock);
+}
+
 bool nodes_have_places(struct nodes *nodes, struct directory *directory)
 {
     pthread_mutex_lock(&nodes->lock);
@@ -161,8 +171,7 @@ static bool is_static(const struct node *node)
 /* Takes a node that nobody has out of the tables; the lock is held. Freed by node_release, without the lock. */
 static void node_unlink(struct nodes *nodes, struct node *node)
 {
-    if (node->kind != NODE_MANIFEST)
-        hash_remove(nodes, node);
+    hash_remove(nodes, node);
     if (node->kind == NODE_DIRECTORY)
         place_remove((struct directory_node *)node);
 }
@@ -303,6 +312,9 @@ struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snaps
     node_init(nodes, &node->node, NODE_MANIFEST);
     node->node.lookups = 1;
     node->snapshot = snapshot;
+    pthread_mutex_lock(&nodes->lock);
+    hash_insert(nodes, &node->node);
+    pthread_mutex_unlock(&nodes->lock);
     return node;
 }
 
@@ -479,6 +491,10 @@ void nodes_finish(struct nodes *nodes)
                 struct file_node *file = (struct file_node *)node;
                 directory_unref(nodes->source, file->directory);
                 free(file->name);
+                handles_discard(file->handles);
+            } else if (node->kind == NODE_MANIFEST) {
+                snapshot_unref(((struct manifest_node *)node)->snapshot);
+                handles_discard(((struct manifest_node *)node)->handles);
             }
             free(node);
         }

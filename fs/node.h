@@ -46,6 +46,7 @@ struct node {
     unsigned references;
     uint8_t kind;
     bool racy;     /* the record is so fresh that a further change may have the same times */
+    bool removed;  /* of NODE_DIRECTORY: removed through the mount; who is in it finds it empty */
     bool spoiled;  /* of NODE_MANIFEST: written to, so what the kernel has of it is no snapshot */
 };
 
@@ -89,6 +90,9 @@ struct nodes {
     struct directory_node *runs;     /* the source's root under runs/ */
 };
 
+/* Frees what the kernel never released (entry.c has the handles). */
+void handles_discard(struct handle *handles);
+
 void nodes_init(struct nodes *nodes, struct source *source, const struct node_operations *const operations[]);
 /* Frees every node, whatever the kernel still counts. */
 void nodes_finish(struct nodes *nodes);
@@ -101,7 +105,7 @@ struct directory_node *nodes_directory(struct nodes *nodes, struct node *parent,
 struct file_node *nodes_file(struct nodes *nodes, const struct identity *identity, struct directory *directory,
                              const char *name);
 struct view_node *nodes_value(struct nodes *nodes, enum facet_id facet, struct facet_value *value);
-/* A new node, never found again by the table; takes over the reference to snapshot. */
+/* A new node, never found again; takes over the reference to snapshot. */
 struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snapshot);
 void nodes_looked_up(struct nodes *nodes, struct node *node);
 void nodes_forget(struct nodes *nodes, struct node *node, uint64_t lookups);
@@ -115,6 +119,7 @@ struct directory_node *nodes_directory_known(struct nodes *nodes, struct node *p
 /* The places of a directory other than `but` (may be NULL), each with a reference, in an array that the caller frees; their number. */
 size_t nodes_places(struct nodes *nodes, struct directory *directory, const struct node *but,
                     struct directory_node ***places);
+void nodes_directory_removed(struct nodes *nodes, struct directory *directory);
 bool nodes_have_places(struct nodes *nodes, struct directory *directory);
 /* Every file and directory node, each with a reference. */
 size_t nodes_all(struct nodes *nodes, struct node ***all);

@@ -113,8 +113,14 @@ static void keeper_listen(const struct change *change, void *context)
 struct index *keeper_lock(struct keeper *keeper)
 {
     pthread_mutex_lock(&keeper->lock);
-    if (atomic_load(&keeper->pending))
+    if (atomic_load(&keeper->pending)) {
         scan_settle(keeper);
+        /* Whoever settles, the keeper's thread is to write what came of it. */
+        pthread_mutex_lock(&keeper->notes_lock);
+        keeper->settled = true;
+        pthread_cond_signal(&keeper->wake);
+        pthread_mutex_unlock(&keeper->notes_lock);
+    }
     return keeper->index;
 }
 
@@ -203,10 +209,11 @@ bool keeper_is_manifest(struct keeper *keeper, const struct directory *directory
 
 /* ---- the keeper's thread ---- */
 
-/* Waits on `wake` until the monotonic time until_ms (-1: for ever) unless something is noted. notes_lock is held. */
+/* Waits on `wake` until the monotonic time until_ms (-1: for ever) unless something is noted or was settled. notes_lock
+ * is held. */
 static void wait_for_work(struct keeper *keeper, int64_t until_ms)
 {
-    while (!keeper->stopping && !atomic_load(&keeper->pending)) {
+    while (!keeper->stopping && !keeper->settled && !atomic_load(&keeper->pending)) {
         if (until_ms < 0) {
             pthread_cond_wait(&keeper->wake, &keeper->notes_lock);
             continue;
@@ -231,9 +238,11 @@ static void *keeper_thread(void *context)
     int64_t poll_ms = keeper_now_ms() + keeper->options.poll_interval_ms;
     pthread_mutex_lock(&keeper->notes_lock);
     while (!keeper->stopping) {
+        keeper->settled = false;
         pthread_mutex_unlock(&keeper->notes_lock);
 
-        keeper_lock(keeper);
+        pthread_mutex_lock(&keeper->lock);
+        scan_settle(keeper);
         int64_t now_ms = keeper_now_ms();
         if (keeper->unwatched && now_ms >= poll_ms) {
             scan_poll(keeper);

@@ -71,6 +71,7 @@ struct keeper {
     pthread_cond_t wake;         /* with notes_lock: something for the keeper's thread */
     struct note *notes_first, **notes_last;
     bool manifest_noted, manifest_closed, rescan_noted, stopping;
+    bool settled;                /* since the keeper's thread last looked */
     _Atomic(bool) pending;       /* anything noted? a look without is one atomic read */
 
     pthread_t thread;

@@ -183,6 +183,18 @@ static void write_succeeded(struct keeper *keeper, struct snapshot *snapshot, co
     log_debug("%s: written, %llu bytes", keeper->manifest_name, (unsigned long long)snapshot_size(snapshot));
 }
 
+/* Keeps a copy of a file that is not understood. Its new link moves the file's ctime, and so the stamp that is expected. */
+static void keep_a_copy(struct keeper *keeper, struct file_stamp *expected)
+{
+    if (manifest_file_keep_broken(source_root_fd(keeper->source), keeper->manifest_name) != 0)
+        return;
+    log_warning("%s: not understood; it is kept as %s.broken and written anew", keeper->manifest_name,
+                keeper->manifest_name);
+    struct file_stamp now = stamp_on_disk(keeper);
+    now.ctime_ns = now.ino == expected->ino ? now.ctime_ns : 0;
+    expected->ctime_ns = now.ctime_ns;
+}
+
 int publish_write(struct keeper *keeper)
 {
     struct publisher *publisher = &keeper->publisher;
@@ -206,9 +218,8 @@ int publish_write(struct keeper *keeper)
     /* The index goes on changing while the file is written; only this thread writes. */
     publisher->writing = true;
     pthread_mutex_unlock(&keeper->lock);
-    if (keep_broken && manifest_file_keep_broken(source_fd, keeper->manifest_name) == 0)
-        log_warning("%s: not understood; it is kept as %s.broken and written anew", keeper->manifest_name,
-                    keeper->manifest_name);
+    if (keep_broken)
+        keep_a_copy(keeper, &expected);
     int error = manifest_file_replace(source_fd, keeper->manifest_name, snapshot, &expected, &stamp);
     int64_t took_ms = keeper_now_ms() - began_ms;
     pthread_mutex_lock(&keeper->lock);

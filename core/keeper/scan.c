@@ -74,11 +74,17 @@ static struct member *member_create(struct keeper *keeper, struct member *parent
     return member;
 }
 
+static void poll_member(struct keeper *keeper, struct member *member)
+{
+    keeper->unwatched += !member->unwatched;
+    member->unwatched = true;
+}
+
 static void member_watch(struct keeper *keeper, struct member *member, int fd)
 {
     watch_add(keeper->watch, member->directory, fd);
-    member->unwatched = atomic_load(&member->directory->watch_state) != WATCH_ACTIVE;
-    keeper->unwatched += member->unwatched;
+    if (atomic_load(&member->directory->watch_state) != WATCH_ACTIVE)
+        poll_member(keeper, member);
 }
 
 /* ---- runs ---- */
@@ -108,9 +114,11 @@ static void load_run(struct keeper *keeper, struct member *member)
     error = run_load(descriptor.fd, &state);
     source_release(keeper->source, &descriptor);
     if (error) {
-        if (error != -ENOENT)
-            log_warning("%s/%s: %s; the run keeps its last good values", member->parent->name, member->name,
-                        strerrordesc_np(-error));
+        if (error == -ENOENT)
+            return;
+        log_warning("%s/%s: %s; the run keeps its last good values", member->parent->name, member->name,
+                    strerrordesc_np(-error));
+        poll_member(keeper, member); /* until it can be read */
         return;
     }
     if (state.is_run) {

@@ -177,7 +177,10 @@ static void list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, 
     struct real_fd real;
     int error = directory_open_data(fs, node, NULL, O_RDONLY, &real);
     if (error) {
-        fuse_reply_err(req, -error);
+        if (node->removed) /* written once, before the kernel could ask */
+            fuse_reply_buf(req, NULL, 0);
+        else
+            fuse_reply_err(req, -error);
         return;
     }
     struct listing listing = {fs, req, (struct directory_node *)node, real.fd, plus, malloc(size), 0, size};

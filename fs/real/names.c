@@ -177,8 +177,10 @@ void directory_rmdir(struct fs *fs, fuse_req_t req, struct node *parent, const c
     int error = change_done(&change, unlinkat(change_as_caller(&change), name, AT_REMOVEDIR), true);
     change_end(&change);
     if (directory) {
-        if (error == 0)
+        if (error == 0) {
+            nodes_directory_removed(&fs->nodes, directory);
             source_forget_descriptor(fs->source, directory);
+        }
         directory_unref(fs->source, directory);
     }
     fuse_reply_err(req, -error);

@@ -13,7 +13,8 @@
 
 struct lingering {
     struct lingering *next;
-    const struct facet_value *value;
+    enum facet_id facet;
+    struct facet_value *value;
     struct directory *directory; /* a reference */
     time_t until;                /* CLOCK_MONOTONIC */
     char name[LIMIT_NAME_BYTES + 1];
@@ -72,6 +73,7 @@ void view_linger(struct fs *fs, const struct directory_node *parent, const char 
         free(lingering);
         return;
     }
+    lingering->facet = view->facet;
     lingering->value = view->value;
     lingering->directory = directory_ref(parent->directory);
     lingering->until = now() + LINGER_SECONDS;
@@ -90,10 +92,21 @@ struct directory *view_lingering(struct fs *fs, const struct facet_value *value,
     struct directory *directory = NULL;
     pthread_mutex_lock(&fs->linger_lock);
     for (struct lingering *at = fs->lingering; at && !directory; at = at->next)
-        if (at->value == value && at->until > now() && (!name || strcmp(at->name, name) == 0))
+        if (at->value == value && at->until > now() && strcmp(at->name, name) == 0)
             directory = directory_ref(at->directory);
     pthread_mutex_unlock(&fs->linger_lock);
     return directory;
+}
+
+struct facet_value *view_lingering_value(struct fs *fs, enum facet_id facet, const char *name)
+{
+    struct facet_value *value = NULL;
+    pthread_mutex_lock(&fs->linger_lock);
+    for (struct lingering *at = fs->lingering; at && !value; at = at->next)
+        if (at->facet == facet && at->until > now() && strcmp(facet_value_name(at->value), name) == 0)
+            value = at->value;
+    pthread_mutex_unlock(&fs->linger_lock);
+    return value;
 }
 
 void view_linger_end(struct fs *fs, const struct directory *directory)

@@ -120,15 +120,10 @@ static void facet_lookup(struct fs *fs, fuse_req_t req, struct node *node, const
     enum facet_id facet = ((struct view_node *)node)->facet;
     struct index *index = keeper_lock(fs->keeper);
     struct facet_value *value = facet_find(index, facet, name);
-    bool there = value && facet_value_runs(value) > 0;
     keeper_unlock(fs->keeper);
-    if (value && !there) {
-        struct directory *lingering = view_lingering(fs, value, NULL);
-        there = lingering != NULL;
-        if (lingering)
-            directory_unref(fs->source, lingering);
-    }
-    if (there)
+    if (!value)
+        value = view_lingering_value(fs, facet, name);
+    if (value)
         reply_view(fs, req, nodes_value(&fs->nodes, facet, value));
     else
         fuse_reply_err(req, ENOENT);
@@ -192,6 +187,7 @@ static void value_rmdir(struct fs *fs, fuse_req_t req, struct node *node, const 
         source_release(fs->source, &descriptor);
     }
     if (error == 0) {
+        nodes_directory_removed(&fs->nodes, directory);
         source_forget_descriptor(fs->source, directory);
         view_linger_end(fs, directory);
     }

@@ -144,7 +144,7 @@ def test_work_in_a_view_goes_on_while_the_run_leaves_it(mounted):
             file.write("# more\n")
         output, _ = child.communicate("go\n", timeout=20)
     assert output.split("\n")[:2] == ["print()", "# more"]
-    assert output.split()[2:] == ["2048", "code.py", "new"]
+    assert output.split("\n")[2:-1] == ["2048", "code.py", "new"]
     assert (mounted.source / "chatdev" / "run-1" / "workspace" / "deep" / "new").read_text() == "new\n"
     assert (mounted.path / "by-status" / "failed" / "run-1" / "workspace" / "deep" / "code.py").read_text().endswith("# more\n")
 

@@ -1,0 +1,75 @@
+/*
+ * `runs`, the command: what its parts share. main.c holds the table of commands, every command stands in a
+ * file of its own (cmd_*.c) and knows nothing of the others.
+ */
+#ifndef RUNSFS_CLI_CLI_H
+#define RUNSFS_CLI_CLI_H
+
+#include "core/keeper/keeper.h"
+
+/* The exit status of every command. */
+enum cli_status {
+    CLI_OK = 0,
+    CLI_FINDING = 1, /* no match, or something was found that is not as it should be */
+    CLI_ERROR = 2,
+};
+
+/* The options that a command may take; -C and --help are everyone's. */
+enum cli_option {
+    CLI_OPTION_JSON = 1 << 0,
+    CLI_OPTION_PATHS = 1 << 1,
+    CLI_OPTION_NUL = 1 << 2,
+    CLI_OPTION_FIX = 1 << 3,
+};
+
+struct cli_options {
+    const char *directory; /* of -C; NULL without */
+    unsigned set;          /* enum cli_option */
+    bool help, version;
+};
+
+struct command {
+    const char *name;
+    const char *summary; /* a line of `runs --help` */
+    const char *help;    /* what `runs NAME --help` prints */
+    unsigned accepts;    /* enum cli_option */
+    enum cli_status (*run)(const struct cli_options *options);
+};
+
+extern const struct command command_list;
+extern const struct command command_check;
+extern const struct command command_rebuild;
+
+/* ---- options.c ---- */
+
+/* Reads options into options, which keeps what it has, up to the first argument that is none, and returns
+ * that one's place; -EINVAL after an error was printed. command is NULL for the options before its name. */
+int options_parse(int count, char **arguments, const struct command *command, struct cli_options *options);
+
+/* ---- find_source.c ---- */
+
+/* The directory that holds the runs which are meant: the one of -C (directory) or the current one, the
+ * nearest above it that has a manifest, or runs/ in the mount that it stands in. Owned by the caller; NULL
+ * after an error was printed. */
+char *find_source(const char *directory);
+
+/* ---- open.c ---- */
+
+/* A keeper of the source that is meant, with no thread and no watch: what it knows is of the moment of
+ * opening. Unless read_only the manifest is written where it is not true. NULL after an error was printed. */
+struct keeper *open_source(const char *source_path, bool read_only);
+/* Has the manifest that a writable keeper knows on disk, or an error printed. */
+enum cli_status write_manifest(struct keeper *keeper, const char *source_path);
+
+/* ---- output.c ---- */
+
+/* One line "runs: ..." to stderr, without anything in it that steers a terminal. Says what to do. */
+void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Writes to stdout all that is in out. CLI_OK, or CLI_ERROR after an error was printed. */
+enum cli_status cli_print(const struct buffer *out);
+/* Columns of the terminal that stdout is; 0 where it is none. */
+unsigned cli_terminal_width(void);
+/* Is colour wanted on stdout: a terminal, and NO_COLOR not set? */
+bool cli_wants_color(void);
+
+#endif

@@ -1,0 +1,144 @@
+/*
+ * Which source is meant. A mount is asked for first: what a command does there is to go through the mount,
+ * from wherever in its views it is called. Then the nearest directory upward that has a manifest.
+ *
+ * A directory that merely looks like a source does not count: a framework of runs that have metrics.json in
+ * their sprints looks like one as well, and a manifest written into it would be in the way.
+ */
+#include "core/base/memory.h"
+#include "core/cli/cli.h"
+#include "core/json/reader.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MOUNT_TYPE "fuse.runsfs"
+
+/* Undoes the octal escapes of mountinfo, in place. */
+static void unescape(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from; to++) {
+        unsigned code;
+        if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
+            *to = (char)code;
+            from += 4;
+        } else {
+            *to = *from++;
+        }
+    }
+    *to = '\0';
+}
+
+/* Whether a line of mountinfo tells of that mount, a runsfs that is mounted whole; mount_point is then set
+ * within the line. The fields: id, parent, device, root, mount point, options, ... "-", type, ... */
+static bool is_runsfs_line(char *line, uint64_t mount_id, char **mount_point)
+{
+    char *fields[5], *save = NULL, *word = strtok_r(line, " ", &save);
+    for (size_t i = 0; i < 5; i++, word = strtok_r(NULL, " ", &save)) {
+        if (!word)
+            return false;
+        fields[i] = word;
+    }
+    while (word && strcmp(word, "-") != 0)
+        word = strtok_r(NULL, " ", &save);
+    word = word ? strtok_r(NULL, " ", &save) : NULL;
+    *mount_point = fields[4];
+    return word && strcmp(word, MOUNT_TYPE) == 0 && strtoull(fields[0], NULL, 10) == mount_id &&
+           strcmp(fields[3], "/") == 0;
+}
+
+/* The runs in the mount of runsfs that path stands in; NULL where it stands in none. */
+static char *runs_of_mount(const char *path)
+{
+    struct statx info;
+    if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_MNT_ID, &info) != 0 ||
+        !(info.stx_mask & STATX_MNT_ID))
+        return NULL;
+    FILE *mounts = fopen("/proc/self/mountinfo", "re");
+    char *line = NULL, *mount_point, *runs = NULL;
+    size_t size = 0;
+    while (mounts && !runs && getline(&line, &size, mounts) > 0) {
+        if (!is_runsfs_line(line, info.stx_mnt_id, &mount_point))
+            continue;
+        unescape(mount_point);
+        if (asprintf(&runs, "%s/runs", mount_point) < 0)
+            runs = NULL;
+    }
+    free(line);
+    if (mounts)
+        fclose(mounts);
+    return runs;
+}
+
+/* Is the text a JSON object with an array `runs`? One that is cut off behind that counts too. */
+static bool is_manifest(struct slice text)
+{
+    struct json_reader reader;
+    bool found = false;
+    json_reader_init(&reader, text);
+    enum json_token token = json_next(&reader);
+    if (token == JSON_OBJECT_BEGIN) {
+        while (!found && (token = json_next(&reader)) == JSON_MEMBER) {
+            bool is_runs = json_member_is(&reader, "runs");
+            token = json_next(&reader);
+            found = is_runs && token == JSON_ARRAY_BEGIN;
+            if (!found && json_skip_value(&reader, token, NULL) != 0)
+                break;
+        }
+    }
+    json_reader_finish(&reader);
+    return found;
+}
+
+/* `runs_manifest.json` says it by its name, `manifest.json` is a name that others use too. */
+static bool holds_manifest(const char *path)
+{
+    CLEANUP_FD int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    if (faccessat(fd, "runs_manifest.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return true;
+    struct buffer content = {0};
+    bool found = file_read_bounded(fd, "manifest.json", LIMIT_MANIFEST_BYTES, &content, NULL) == 0 &&
+                 is_manifest(buffer_slice(&content));
+    buffer_free(&content);
+    return found;
+}
+
+/* The nearest directory upward from path (absolute, resolved) that has a manifest; NULL where none has. */
+static char *nearest_with_manifest(const char *path)
+{
+    char *place = memory_copy_text(path, strlen(path));
+    while (!holds_manifest(place)) {
+        char *slash = strrchr(place, '/');
+        if (slash == place && slash[1] == '\0') {
+            free(place);
+            return NULL;
+        }
+        slash[slash == place ? 1 : 0] = '\0';
+    }
+    return place;
+}
+
+char *find_source(const char *directory)
+{
+    char *path = realpath(directory ? directory : ".", NULL);
+    if (!path) {
+        cli_error("%s: %s; give the directory that holds the runs by -C",
+                  directory ? directory : "the current directory", strerrordesc_np(errno));
+        return NULL;
+    }
+    char *source = runs_of_mount(path);
+    if (!source)
+        source = nearest_with_manifest(path);
+    if (!source && directory)
+        return path; /* a source that has no manifest yet */
+    if (!source)
+        cli_error("no manifest in %s nor above it; give the directory that holds the runs by -C", path);
+    free(path);
+    return source;
+}

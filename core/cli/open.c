@@ -1,0 +1,43 @@
+/*
+ * Opening the source for a command, and writing its manifest, with the errors that a user can act on.
+ */
+#include "core/cli/cli.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Somebody else (a mount) may write the manifest at the same time; then his is looked at, and it is tried
+ * again. */
+#define WRITE_ATTEMPTS 10
+
+struct keeper *open_source(const char *source_path, bool read_only)
+{
+    struct keeper_options options = {.read_only = read_only, .watch = WATCH_POLL};
+    struct keeper *keeper;
+    /* The engine takes a directory that it can't list for one without runs. */
+    int error = faccessat(AT_FDCWD, source_path, R_OK | X_OK, AT_EACCESS) == 0 ? 0 : -errno;
+    if (error == 0)
+        error = keeper_open(source_path, &options, &keeper);
+    if (error == 0)
+        return keeper;
+    cli_error("%s: %s; give a directory of runs that you may read", source_path, strerrordesc_np(-error));
+    return NULL;
+}
+
+enum cli_status write_manifest(struct keeper *keeper, const char *source_path)
+{
+    const char *name = keeper_manifest_name(keeper);
+    int error = -EAGAIN;
+    if (keeper_manifest_finding(keeper, NULL) == MANIFEST_NOT_A_FILE) {
+        cli_error("%s/%s: is no regular file; move it away and run this again", source_path, name);
+        return CLI_ERROR;
+    }
+    for (int attempt = 0; error == -EAGAIN && attempt < WRITE_ATTEMPTS; attempt++)
+        error = keeper_flush(keeper);
+    if (error == 0)
+        return CLI_OK;
+    cli_error("%s/%s: can't be written (%s); it stays as it was: mend that and run this again", source_path, name,
+              strerrordesc_np(-error));
+    return CLI_ERROR;
+}
