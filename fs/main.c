@@ -221,7 +221,6 @@ static int run(struct options *options)
     struct keeper *keeper;
     struct fs fs;
     log_configure(options->to_syslog, options->log_level);
-    fuse_set_log_func(log_libfuse);
     caller_init();
     if (mountpoint_prepare(options->source, &options->mount_point) != 0 || open_keeper(options, &keeper) != 0)
         return 1;
@@ -245,6 +244,7 @@ static int run(struct options *options)
 int main(int count, char **arguments)
 {
     struct options options;
+    fuse_set_log_func(log_libfuse);
     int result = options_parse(count, arguments, &options);
     int status = result < 0 ? 2 : result > 0 ? 0 : run(&options);
     options_free(&options);

@@ -42,7 +42,7 @@ static enum cli_status run_rebuild(const struct cli_options *options)
         status = write_manifest(keeper, source_path);
         struct stat after = look_at_manifest(source_path);
         if (status == CLI_OK)
-            status = report(keeper, after.st_ino != before.st_ino);
+            status = report(keeper, !is_same_file(&before, &after));
         keeper_close(keeper);
     }
     free(source_path);

@@ -110,11 +110,11 @@ def test_killed_at_any_moment(mount, source):
 
 def test_a_temporary_file_left_by_a_killed_one_is_removed(mount, source):
     write_run(source, "chatdev", "run-1")
-    (source / ".runs_manifest.json.abc123.runsfs").write_text('{"version": "1.0", "ru')
+    (source / ".runs_manifest.json.0123456789abcdef.runsfs").write_text('{"version": "1.0", "ru')
     mounted = mount(source)
     assert_agree(mounted)
     assert leftovers(source) == []
-    assert not (mounted.runs / ".runs_manifest.json.abc123.runsfs").exists()
+    assert not (mounted.runs / ".runs_manifest.json.0123456789abcdef.runsfs").exists()
 
 
 def test_a_stale_mount_is_replaced(mount, source):
