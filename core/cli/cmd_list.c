@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 static const struct table_column columns[] = {
-    {"RUN", false, 8},      {"FRAMEWORK", false, 8}, {"STATUS", false, 8}, {"START", false, 10},
+    {"RUN", false, 8},     {"FRAMEWORK", false, 8}, {"STATUS", false, 8}, {"START", false, 19},
     {"DURATION", true, 0}, {"TOKENS IN", true, 0},  {"OUT", true, 0},
 };
 
@@ -20,7 +20,7 @@ static const char *color_of_status(struct slice status)
         struct slice status;
         const char *color;
     } colors[] = {
-        {SLICE_CONSTANT("verified"), "32"},   {SLICE_CONSTANT("pending"), "33"},
+        {SLICE_CONSTANT("verified"), "32"},    {SLICE_CONSTANT("pending"), "33"},
         {SLICE_CONSTANT("discrepancy"), "31"}, {SLICE_CONSTANT("failed"), "31"},
         {SLICE_CONSTANT("error"), "31"},
     };
@@ -132,18 +132,19 @@ static enum cli_status run_list(const struct cli_options *options)
 const struct command command_list = {
     .name = "list",
     .summary = "all runs: a table, or --json, --paths, -0",
-    .help = "usage: runs list [-C DIR] [--json | --paths | -0]\n"
-            "\n"
-            "Lists every run, in the manifest's order (start time, run id), as its files say it now.\n"
-            "\n"
-            "    runs list                              a table\n"
-            "    runs list --json | jq '.[].run_id'     the manifest's entries, as an array\n"
-            "    runs list --paths                      <framework>/<run-id>, one a line\n"
-            "    runs list -0 | xargs -0 du -sh         the same, each ended by a NUL: for names of any kind\n"
-            "    runs list -C ~/experiment/runs         of another source than the one around you\n"
-            "\n"
-            "The table is for people: counts are rounded, times are in UTC, what does not fit the terminal is\n"
-            "cut. Exit status: 0; 1 where there is no run; 2 for an error.\n",
+    .help =
+        "usage: runs list [-C DIR] [--json | --paths | -0]\n"
+        "\n"
+        "Lists every run, in the manifest's order (start time, run id), as its files say it now.\n"
+        "\n"
+        "    runs list                              a table\n"
+        "    runs list --json | jq '.[].run_id'     the manifest's entries, as an array\n"
+        "    runs list --paths                      <framework>/<run-id>, one a line\n"
+        "    runs list -0 | xargs -0 du -sh         the same, each ended by a NUL: for names of any kind\n"
+        "    runs list -C ~/experiment/runs         of another source than the one around you\n"
+        "\n"
+        "The table is for people: counts are rounded, times are in UTC, what does not fit the terminal is\n"
+        "cut. Exit status: 0; 1 where there is no run; 2 for an error.\n",
     .accepts = CLI_OPTION_JSON | CLI_OPTION_PATHS | CLI_OPTION_NUL,
     .run = run_list,
 };

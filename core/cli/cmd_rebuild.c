@@ -19,6 +19,12 @@ static struct stat look_at_manifest(const char *source_path)
     return info;
 }
 
+static bool is_same_file(const struct stat *before, const struct stat *after)
+{
+    return before->st_ino == after->st_ino && before->st_ctim.tv_sec == after->st_ctim.tv_sec &&
+           before->st_ctim.tv_nsec == after->st_ctim.tv_nsec;
+}
+
 static enum cli_status report(struct keeper *keeper, bool written)
 {
     struct buffer out = {0};
@@ -52,16 +58,17 @@ static enum cli_status run_rebuild(const struct cli_options *options)
 const struct command command_rebuild = {
     .name = "rebuild",
     .summary = "derives the manifest anew from all files",
-    .help = "usage: runs rebuild [-C DIR]\n"
-            "\n"
-            "Reads the files of every run and writes the manifest that they make, in one step: at every moment\n"
-            "the old one or the new one stands there, whole. What others added to it stays. Where it is true\n"
-            "already, nothing is written.\n"
-            "\n"
-            "    runs rebuild                           the source around you\n"
-            "    runs rebuild -C ~/experiment/runs      another one; also one that has no manifest yet\n"
-            "    runs check && echo true                to look without writing\n"
-            "\n"
-            "A file that is no manifest at all is kept as <name>.broken. Exit status: 0; 2 for an error.\n",
+    .help =
+        "usage: runs rebuild [-C DIR]\n"
+        "\n"
+        "Reads the files of every run and writes the manifest that they make, in one step: at every moment\n"
+        "the old one or the new one stands there, whole. What others added to it stays. Where it is true\n"
+        "already, nothing is written.\n"
+        "\n"
+        "    runs rebuild                           the source around you\n"
+        "    runs rebuild -C ~/experiment/runs      another one; also one that has no manifest yet\n"
+        "    runs check && echo true                to look without writing\n"
+        "\n"
+        "A file that is no manifest at all is kept as <name>.broken. Exit status: 0; 2 for an error.\n",
     .run = run_rebuild,
 };

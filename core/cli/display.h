@@ -1,6 +1,6 @@
 /*
- * Values as people read them: text that can't steer a terminal, its width in columns, counts with units, times
- * and durations. Pure.
+ * Values as people read them: text that can't steer a terminal, its width in columns, counts with units,
+ * times and durations. Pure.
  */
 #ifndef RUNSFS_CLI_DISPLAY_H
 #define RUNSFS_CLI_DISPLAY_H

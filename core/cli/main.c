@@ -19,10 +19,11 @@ static const struct command *const commands[] = {
 };
 #define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
 
-static const char help_head[] = "usage: runs [-C DIR] COMMAND [options]\n"
-                                "\n"
-                                "Works on a directory of runs (<framework>/<run-id>/) and its manifest, mounted or not.\n"
-                                "\n";
+static const char help_head[] =
+    "usage: runs [-C DIR] COMMAND [options]\n"
+    "\n"
+    "Works on a directory of runs (<framework>/<run-id>/) and its manifest, mounted or not.\n"
+    "\n";
 
 static const char help_tail[] =
     "\n"

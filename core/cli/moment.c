@@ -120,7 +120,8 @@ int moment_parse(struct slice text, int64_t *microseconds)
     int64_t days, clock = 0, zone = 0;
     if (!text.bytes || !take_date(&text, &days))
         return -EINVAL;
-    if (text.length > 0 && (!take_one(&text, "Tt ") || !take_clock(&text, &clock) || !take_zone(&text, &zone)))
+    if (text.length > 0 &&
+        (!take_one(&text, "Tt ") || !take_clock(&text, &clock) || !take_zone(&text, &zone)))
         return -EINVAL;
     if (text.length > 0)
         return -EINVAL;

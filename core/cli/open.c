@@ -37,7 +37,7 @@ enum cli_status write_manifest(struct keeper *keeper, const char *source_path)
         error = keeper_flush(keeper);
     if (error == 0)
         return CLI_OK;
-    cli_error("%s/%s: can't be written (%s); it stays as it was: mend that and run this again", source_path, name,
-              strerrordesc_np(-error));
+    cli_error("%s/%s: can't be written (%s); it stays as it was: mend that and run this again", source_path,
+              name, strerrordesc_np(-error));
     return CLI_ERROR;
 }

@@ -9,12 +9,9 @@
 enum { OPTION_JSON = 256, OPTION_PATHS, OPTION_FIX };
 
 static const struct option long_options[] = {
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"paths", no_argument, NULL, OPTION_PATHS},
-    {"fix", no_argument, NULL, OPTION_FIX},
-    {0},
+    {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
+    {"json", no_argument, NULL, OPTION_JSON}, {"paths", no_argument, NULL, OPTION_PATHS},
+    {"fix", no_argument, NULL, OPTION_FIX},   {0},
 };
 
 /* What an option sets; 0 for those that set nothing of a command's own. */

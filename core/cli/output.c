@@ -37,7 +37,8 @@ enum cli_status cli_print(const struct buffer *out)
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0) {
-            cli_error("the output can't be written (%s); give it a place that takes it", strerrordesc_np(errno));
+            cli_error("the output can't be written (%s); give it a place that takes it",
+                      strerrordesc_np(errno));
             return CLI_ERROR;
         }
         rest.bytes += written;

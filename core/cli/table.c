@@ -133,7 +133,8 @@ void table_print(const struct table *table, unsigned width, bool with_color, str
     for (size_t i = 0; i < table->cell_count; i++) {
         size_t column = i % column_count;
         bool is_last = column == column_count - 1;
-        append_cell(table, &table->cells[i], &table->columns[column], widths[column], is_last, with_color, out);
+        append_cell(table, &table->cells[i], &table->columns[column], widths[column], is_last, with_color,
+                    out);
         if (is_last)
             buffer_append_byte(out, '\n');
     }

@@ -27,7 +27,7 @@ static void note_wake(struct keeper *keeper)
 }
 
 /* notes_lock is held. The member stays allocated until its notes are settled: scan.c marks it dead instead. */
-static void note_member(struct keeper *keeper, struct member *member, const char *name)
+void note_member(struct keeper *keeper, struct member *member, const char *name)
 {
     if (name[0] == '\0') {
         if (member->noted)

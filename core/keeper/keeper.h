@@ -43,6 +43,8 @@ bool keeper_is_manifest(struct keeper *keeper, const struct directory *directory
 
 /* Something about name in directory changed: to be called after the change and before anybody is told that it is done. */
 void keeper_note(struct keeper *keeper, struct directory *directory, const char *name);
+/* The content of the file with this inode number changed, by whatever name: notes the runs that have it as a hard link. */
+void keeper_note_content(struct keeper *keeper, uint64_t ino);
 /* Everything may have changed (events lost, SIGHUP). */
 void keeper_note_all(struct keeper *keeper);
 /* Somebody begins (+1) or ends (-1) to write the manifest's file through the mount: it is not replaced under him meanwhile, up to a limit. */

@@ -14,7 +14,7 @@ enum member_role { MEMBER_ROOT, MEMBER_FRAMEWORK, MEMBER_RUN };
 
 /*
  * A directory that the layout makes a framework or a place of a run; directory->keeper_data points to it. Guarded by
- * keeper->lock, but for `queued`, `noted`, `dead` and directory->keeper_data, which notes_lock guards.
+ * keeper->lock, but for `queued`, `noted`, `dead`, `linked_*` and directory->keeper_data, which notes_lock guards.
  */
 struct member {
     enum member_role role;
@@ -28,6 +28,8 @@ struct member {
     struct member *parent;
     struct member *children;     /* by name (uthash) */
     struct run *run;             /* of MEMBER_RUN: NULL where it is no run (aborted) */
+    uint64_t linked_ino[RUN_FILE_COUNT]; /* its files that have other names; 0 for none */
+    struct member *linked_next, **linked_link; /* in keeper->linked, where there is any */
     UT_hash_handle hh;
 };
 
@@ -70,6 +72,8 @@ struct keeper {
     pthread_mutex_t notes_lock;
     pthread_cond_t wake;         /* with notes_lock: something for the keeper's thread */
     struct note *notes_first, **notes_last;
+    struct member *linked;       /* runs with files that have other names */
+    _Atomic(bool) has_linked;
     bool manifest_noted, manifest_closed, rescan_noted, stopping;
     bool settled;                /* since the keeper's thread last looked */
     _Atomic(bool) pending;       /* anything noted? a look without is one atomic read */
@@ -81,6 +85,12 @@ struct keeper {
 };
 
 int64_t keeper_now_ms(void);
+
+/* keeper.c; notes_lock is held. */
+void note_member(struct keeper *keeper, struct member *member, const char *name);
+
+/* links.c; the caller holds keeper->lock. */
+void links_update(struct keeper *keeper, struct member *member, const struct run_state *state); /* NULL: has none */
 
 /* scan.c; the caller holds keeper->lock. */
 void scan_begin(struct keeper *keeper);                     /* the first scan */

@@ -35,6 +35,7 @@ static void member_drop(struct keeper *keeper, struct member *member)
     {
         member_drop(keeper, child);
     }
+    links_update(keeper, member, NULL);
     if (member->run)
         index_remove(keeper->index, member->run);
     if (member->parent)
@@ -124,9 +125,13 @@ static void load_run(struct keeper *keeper, struct member *member)
     if (state.is_run) {
         bool changed;
         log_faults(member, &state);
+        links_update(keeper, member, &state);
+        if (member->linked_link)
+            poll_member(keeper, member);
         member->run = index_put(keeper->index, slice_of(member->parent->name), slice_of(member->name), &state, &changed);
         member->run->owner = member;
     } else if (member->run) {
+        links_update(keeper, member, NULL);
         index_remove(keeper->index, member->run);
         member->run = NULL;
     }

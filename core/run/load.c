@@ -40,6 +40,7 @@ static struct file_stamp stamp_of(const struct stat *info)
 struct finding {
     mode_t type; /* S_IFMT bits; 0 where nothing stands there */
     struct file_stamp stamp;
+    bool has_links;
 };
 
 /* Opens what a descriptor of O_PATH stands for; the caller has seen that it is a regular file. */
@@ -67,6 +68,7 @@ static int open_regular(int directory_fd, const char *name, uint64_t limit_bytes
         return -errno;
     finding->type = info.st_mode & S_IFMT;
     finding->stamp = stamp_of(&info);
+    finding->has_links = S_ISREG(info.st_mode) && info.st_nlink > 1;
     if (!S_ISREG(info.st_mode))
         return -EINVAL;
     if (finding->stamp.size_bytes > limit_bytes)
@@ -191,6 +193,7 @@ static int load_file(int run_fd, enum run_file file, struct buffer *buffer, stru
 
     *content = SLICE_ABSENT;
     state->stamps[file] = finding.stamp;
+    state->has_links[file] = finding.has_links;
     if (finding.type == 0)
         return result == -ENOENT ? 0 : result;
     if (is_shortage(-result))

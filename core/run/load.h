@@ -23,6 +23,7 @@ struct run_state {
     bool is_whole;            /* every one that stands there was read and is an object */
     struct run_fields fields; /* where is_run: derived, a faulty file counting as {} */
     struct file_stamp stamps[RUN_FILE_COUNT];
+    bool has_links[RUN_FILE_COUNT];          /* the file has other names, by which it may change as well */
     struct run_fault faults[RUN_FILE_COUNT]; /* reason NULL where there is none */
 };
 

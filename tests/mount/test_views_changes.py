@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from helpers import assert_agree, assert_agree_now, assert_same_tree, assert_views_pass_through, write_run
+from helpers import assert_agree, assert_agree_now, assert_same_tree, assert_views_pass_through, change_status, write_run
 
 PAIRS = list(itertools.permutations(range(3), 2))
 WAYS = ("runs", "by-status", "by-framework")
@@ -172,3 +172,18 @@ def _manifest_alone(one, other):
     """The manifest is served from memory: its inode number may be its own, nothing else may differ."""
     differing = set(one.splitlines()) ^ set(other.splitlines())
     return all(line.startswith(b"./runs_manifest.json ") or line.startswith(b". ") for line in differing)
+
+
+@pytest.mark.parametrize("where", ["through", "beside"])
+def test_run_files_that_are_one_file(mount, source, where):
+    """A metrics.json with two names, in two runs: written by one name, both runs change."""
+    write_run(source, "chatdev", "one", status="verified")
+    (source / "chatdev" / "two").mkdir()
+    os.link(source / "chatdev" / "one" / "metrics.json", source / "chatdev" / "two" / "metrics.json")
+    mounted = mount(source)
+    assert sorted(os.listdir(mounted.path / "by-status" / "verified")) == ["one", "two"]
+    root = mounted.runs if where == "through" else source
+    change_status(root / "chatdev" / "two", "failed", "in_place")
+    if where == "through":
+        assert sorted(os.listdir(mounted.path / "by-status" / "failed")) == ["one", "two"]
+    assert_agree(mounted)

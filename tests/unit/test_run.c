@@ -115,8 +115,9 @@ static void assert_fields(const struct run_fields *fields, const struct derivati
                                 slice_of(expected->status), expected->tokens_in, expected->tokens_out};
 
     if (!run_fields_equal(fields, &wanted))
-        fail_msg("metrics %s, metadata %s: start %s end %s status %s tokens %llu %llu", expected->metrics,
-                 expected->metadata, fields->start_time.bytes, fields->end_time.bytes, fields->status.bytes,
+        fail_msg("metrics %s, metadata %s: start %s end %s status %s tokens %llu %llu",
+                 expected->metrics ? expected->metrics : "absent", expected->metadata ? expected->metadata : "absent",
+                 fields->start_time.bytes, fields->end_time.bytes, fields->status.bytes,
                  (unsigned long long)fields->tokens_in, (unsigned long long)fields->tokens_out);
 }
 
