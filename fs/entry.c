@@ -130,6 +130,17 @@ struct handle *handle_with_descriptor(struct fs *fs, struct handle *const *list)
     return handle;
 }
 
+struct handle *handle_use(struct fs *fs, struct handle *handle)
+{
+    if (!handle)
+        return NULL;
+    pthread_mutex_lock(&fs->nodes.lock);
+    bool usable = handle->fd >= 0;
+    handle->references += usable;
+    pthread_mutex_unlock(&fs->nodes.lock);
+    return usable ? handle : NULL;
+}
+
 void handle_unref(struct fs *fs, struct handle *handle)
 {
     pthread_mutex_lock(&fs->nodes.lock);

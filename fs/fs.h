@@ -112,6 +112,8 @@ struct handle *handle_create(struct fs *fs, struct handle **list, int fd, int fl
 void handle_close(struct fs *fs, struct handle **list, struct handle *handle);
 /* One of the list that has a descriptor, with a reference for handle_unref; NULL for none. */
 struct handle *handle_with_descriptor(struct fs *fs, struct handle *const *list);
+/* This one, likewise; NULL where it has none (or is NULL). */
+struct handle *handle_use(struct fs *fs, struct handle *handle);
 void handle_unref(struct fs *fs, struct handle *handle);
 /* Gives fd to one of the list that has none (beyond the budget): false where all have one. */
 bool handle_give_descriptor(struct fs *fs, struct handle *const *list, int fd);

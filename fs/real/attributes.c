@@ -62,11 +62,15 @@ int real_apply(int fd, int data_fd, const struct stat *attr, int to_set)
     return 0;
 }
 
-/* The descriptor for a change of size: the caller's, if it is open for writing. */
-static int size_fd(const struct fuse_file_info *fi)
+/* The handle for a change of size: the caller's, if it is open for writing. A reference; NULL for none. */
+static struct handle *size_handle(struct fs *fs, const struct fuse_file_info *fi)
 {
-    struct handle *handle = handle_of(fi);
-    return handle && handle->fd >= 0 && (handle->flags & O_ACCMODE) != O_RDONLY ? handle->fd : -1;
+    struct handle *handle = handle_use(fs, handle_of(fi));
+    if (handle && (handle->flags & O_ACCMODE) == O_RDONLY) {
+        handle_unref(fs, handle);
+        handle = NULL;
+    }
+    return handle;
 }
 
 void real_setattr(struct fs *fs, fuse_req_t req, struct node *node, struct stat *attr, int to_set,
@@ -79,7 +83,10 @@ void real_setattr(struct fs *fs, fuse_req_t req, struct node *node, struct stat 
         fuse_reply_err(req, -error);
         return;
     }
-    error = real_apply(real.fd, size_fd(fi), attr, to_set);
+    struct handle *handle = size_handle(fs, fi);
+    error = real_apply(real.fd, handle ? handle->fd : -1, attr, to_set);
+    if (handle)
+        handle_unref(fs, handle);
     if (node->kind == NODE_DIRECTORY)
         coherence_directory_changed(fs, (struct directory_node *)node);
     if (node->operations->changed) /* also after an error: a part may have been done */

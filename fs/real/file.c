@@ -62,9 +62,9 @@ static int file_open_path(struct fs *fs, struct node *node, struct real_fd *real
 static int file_open_data(struct fs *fs, struct node *node, struct fuse_file_info *fi, int flags,
                           struct real_fd *real)
 {
-    struct handle *handle = handle_of(fi);
-    if (handle && handle->fd >= 0) {
-        *real = (struct real_fd){.fd = handle->fd};
+    struct handle *handle = handle_use(fs, handle_of(fi));
+    if (handle) {
+        *real = (struct real_fd){.fd = handle->fd, .handle = handle};
         return 0;
     }
     int fd = open_verified(fs, (struct file_node *)node, flags | O_NONBLOCK);

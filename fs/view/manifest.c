@@ -58,9 +58,9 @@ static int manifest_open_data(struct fs *fs, struct node *node, struct fuse_file
                               struct real_fd *real)
 {
     (void)node;
-    struct handle *handle = handle_of(fi);
-    if (handle && handle->fd >= 0) {
-        *real = (struct real_fd){.fd = handle->fd};
+    struct handle *handle = handle_use(fs, handle_of(fi));
+    if (handle) {
+        *real = (struct real_fd){.fd = handle->fd, .handle = handle};
         return 0;
     }
     int fd = open_real(fs, flags);
@@ -179,14 +179,16 @@ static void manifest_setattr(struct fs *fs, fuse_req_t req, struct node *node, s
                              struct fuse_file_info *fi)
 {
     struct real_fd real;
-    struct handle *handle = handle_of(fi);
+    struct handle *handle = handle_use(fs, handle_of(fi));
     if (to_set & FUSE_SET_ATTR_SIZE)
         spoil(fs, (struct manifest_node *)node);
     int error = manifest_open_path(fs, node, &real);
     if (error == 0) {
-        error = real_apply(real.fd, handle && handle->fd >= 0 ? handle->fd : -1, attr, to_set);
+        error = real_apply(real.fd, handle ? handle->fd : -1, attr, to_set);
         real_fd_close(fs, &real);
     }
+    if (handle)
+        handle_unref(fs, handle);
     keeper_note(fs->keeper, source_root(fs->source), keeper_manifest_name(fs->keeper));
     if (error)
         fuse_reply_err(req, -error);
