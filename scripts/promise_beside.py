@@ -7,7 +7,6 @@ import shutil
 import time
 
 import helpers
-import oracle
 
 WITHIN_MS = 20
 GIVE_UP_S = 5
@@ -47,8 +46,9 @@ def attributes(path):
 class Beside:
     """Runs in a source, the changes that are made there, and what a look through the mount should find after each.
 
-    Each change is a method that returns (how to make it, {what shows it: look}): a look is false before the change, and is
-    taken before it, so that the kernel remembers the old state; true from the moment at which the change is seen.
+    Each change is a method that returns (how to make it, {what shows it: look}): each look is taken before the change, too, so that
+    the kernel remembers the old state, and is true from the moment at which the change is seen. The places of a run are those in
+    runs/ (0), by-status/ (1) and by-framework/ (2).
     """
 
     def __init__(self, mounted, chance):
@@ -61,6 +61,9 @@ class Beside:
         for name in FILES:
             with open(os.path.join(directory, "workspace", "src", name), "wb") as file:
                 file.write(name.encode() * 3000)
+        os.mkdir(os.path.join(directory, "shelf"))
+        with open(os.path.join(directory, "shelf", "kept"), "wb") as file:
+            file.write(b"kept")
 
     def next_run(self):
         self.made += 1
@@ -102,8 +105,8 @@ class Beside:
                      "attributes": lambda: attributes(path) == attributes(os.path.join(real, "metrics.json")),
                      "the manifest": self.in_manifest(f'"total_tokens_in": {tokens}'),
                      **self.status_looks(run_id, old, new)})
-        name, mark = self.chance.choice(FILES), f"<{number}>".encode()
-        below = os.path.join("workspace", "src", name)
+        mark = f"<{number}>".encode()
+        below = os.path.join("workspace", "src", self.chance.choice(os.listdir(os.path.join(real, "workspace", "src"))))
 
         def change():
             with open(os.path.join(real, below), self.chance.choice(("ab", "r+b", "wb")), buffering=0) as file:
@@ -135,7 +138,7 @@ class Beside:
         for place, path in enumerate(places):
             looks |= {f"the name at place {place}": lambda path=path: is_there(path),
                       f"the listing at place {place}": lambda path=path: os.path.basename(path) in names_in(os.path.dirname(path)),
-                      f"data at place {place}": lambda path=path: len(content(os.path.join(path, "workspace", "src", "c"))) == 3000}
+                      f"data at place {place}": lambda path=path: content(os.path.join(path, "shelf", "kept")) == b"kept"}
         return lambda: self.new_run(framework, run_id, status), looks
 
     def remove(self, number):
@@ -152,35 +155,183 @@ class Beside:
 
     def move(self, number):
         framework, run_id = self.chance.choice(list(self.statuses))
-        if number % 2:  # a directory in a run
-            real = os.path.join(self.source, framework, run_id)
-            name = next(name for name in os.listdir(real) if os.path.isdir(os.path.join(real, name)))
-            looks, new = {}, f"moved-{number}"
-            if name != "workspace":
-                new = "workspace"
-            for place, path in enumerate(self.places(framework, run_id)):
-                looks |= {f"the old name at place {place}": lambda path=path: not is_there(os.path.join(path, name, "src")),
-                          f"names below at place {place}": lambda path=path: names_in(os.path.join(path, new, "src")) != (),
-                          f"the listing at place {place}": lambda path=path: new in (names := names_in(path)) and name not in names}
-            change = lambda: os.rename(os.path.join(real, name), os.path.join(real, new))
-            if new == "workspace":
-                return change, looks
+        return self.move_below(framework, run_id, number) if number % 2 else self.move_run(framework, run_id)
 
-            def there_and_back():
-                change()
+    def move_below(self, framework, run_id, number):
+        real, new = os.path.join(self.source, framework, run_id), f"shelf-{number}"
+        old = next(name for name in os.listdir(real) if name.startswith("shelf"))
+        looks = {}
+        for place, path in enumerate(self.places(framework, run_id)):
+            looks |= {f"the old name at place {place}": lambda path=path: not is_there(os.path.join(path, old, "kept")),
+                      f"data at place {place}": lambda path=path: content(os.path.join(path, new, "kept")) == b"kept",
+                      f"the listing at place {place}": lambda path=path: new in (names := names_in(path)) and old not in names}
+        return lambda: os.rename(os.path.join(real, old), os.path.join(real, new)), looks
 
-            self.restore = (os.path.join(real, new), os.path.join(real, name))
-            return there_and_back, looks
+    def move_run(self, framework, run_id):
+        """To another framework."""
         other = self.chance.choice([name for name in FRAMEWORKS if name != framework])
-        self.statuses[other, run_id] = self.statuses[framework, run_id]
-        before, after = self.places(framework, run_id), self.places(other, run_id)
-        del self.statuses[framework, run_id]
-        status_place = after.pop(1)
-        before.pop(1)
+        before = self.places(framework, run_id)
+        self.statuses[other, run_id] = self.statuses.pop((framework, run_id))
+        after = self.places(other, run_id)
         looks = {"the manifest": self.in_manifest(f'"path": "{other}/{run_id}"')}
-        for place, (old, new) in enumerate(zip(before, after)):
+        for place in (0, 2):  # it stays in its status
+            old, new = before[place], after[place]
             looks |= {f"the old name at place {place}": lambda old=old: not is_there(old),
-                      f"data at place {place}": lambda new=new: content(os.path.join(new, "workspace", "src", "b")) != b"",
+                      f"data at place {place}": lambda new=new: b"verification_status" in content(os.path.join(new, "metrics.json")),
                       f"the listing at place {place}": lambda new=new: run_id in names_in(os.path.dirname(new))}
-        del status_place
         return lambda: os.rename(os.path.join(self.source, framework, run_id), os.path.join(self.source, other, run_id)), looks
+
+
+def seen_after(change, looks):
+    """Makes a change; {what shows it: seconds from its return to the first look that did}."""
+    for look in looks.values():
+        look()
+    change()
+    began, pending, seen = time.monotonic(), dict(looks), {}
+    while pending and time.monotonic() - began < GIVE_UP_S:
+        for what in list(pending):
+            if pending[what]():
+                seen[what] = time.monotonic() - began
+                del pending[what]
+    return seen | dict.fromkeys(pending, float("inf"))
+
+
+def figures(latencies_s):
+    """Median, 99th percentile and maximum, in ms."""
+    ordered = sorted(latencies_s)
+    return [ordered[min(len(ordered) - 1, int(len(ordered) * part))] * 1e3 for part in (0.5, 0.99, 1)]
+
+
+def measure(mounted, changes, count):
+    """The 99th percentile in ms over all changes; prints the figures of each kind, and what was seen last."""
+    kinds = {"edit": changes.edit, "rename": changes.rename, "new run": changes.new, "rm -r": changes.remove, "move": changes.move}
+    latencies, slowest = {kind: [] for kind in kinds}, []
+    for number in range(count):
+        kind = list(kinds)[number % len(kinds)]
+        change, looks = kinds[kind](number)
+        seen = seen_after(change, looks)
+        what, latency = max(seen.items(), key=lambda item: item[1])
+        latencies[kind].append(latency)
+        slowest.append((latency, f"change {number}, {kind}: {what}"))
+        # At every distance from the daemon's own work on the change before.
+        time.sleep(changes.chance.choice((0, 0.001, 0.005, 0.03)))
+    everything = [latency for kind in kinds for latency in latencies[kind]]
+    for kind, values in (*latencies.items(), ("all", everything)):
+        if values:
+            print("  {:8} {:5} changes: median {:6.2f} ms, 99 % {:6.2f} ms, longest {:6.2f} ms".format(kind, len(values), *figures(values)))
+    for latency, what in sorted(slowest, reverse=True)[:8]:
+        print(f"    {latency * 1e3:6.2f} ms: {what}")
+    helpers.assert_agree(mounted)
+    return figures(everything)
+
+
+# --- the storm ---------------------------------------------------------------------------------------------------------
+
+
+class Storm:
+    """Changes below frameworks that nobody else changes, so that each is whole when it is made."""
+
+    def __init__(self, source, number):
+        self.chance, self.number = random.Random(number), number
+        self.tops = [os.path.join(source, f"storm-{number}-{top}") for top in range(3)]
+        self.source = source
+
+    def run(self):
+        return os.path.join(self.chance.choice(self.tops), f"run-{self.number}-{self.chance.randrange(40)}")
+
+    def below(self):
+        return os.path.join(self.run(), *(f"name-{self.chance.randrange(4)}" for _ in range(self.chance.randrange(1, 4))))
+
+    def status(self):
+        return self.chance.choice(("verified", "failed", "pending", "odd/one", ".hidden"))
+
+    def new_run(self):
+        top, run_id = os.path.split(self.run())
+        helpers.write_run(self.source, os.path.basename(top), run_id, self.status())
+
+    def change(self):
+        helpers.change_status(self.run(), self.status(), self.chance.choice(helpers.CHANGES), tokens=(self.chance.randrange(10**6), 5))
+
+    def edit(self):
+        with open(self.below(), self.chance.choice(("wb", "ab", "r+b")), buffering=0) as file:
+            file.write(self.chance.randbytes(self.chance.randrange(1, 9000)))
+
+    def make_directory(self):
+        os.makedirs(self.below())
+
+    def rename_run(self):
+        os.rename(self.run(), self.run())
+
+    def rename_framework(self):
+        os.rename(self.chance.choice(self.tops), self.chance.choice(self.tops))
+
+    def rename(self):
+        os.rename(self.below(), self.below())
+
+    def remove_run(self):
+        shutil.rmtree(self.run())
+
+    def remove(self):
+        path = self.below()
+        if os.path.isdir(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+
+    def link(self):
+        os.link(self.below(), self.below())
+
+    def symlink(self):
+        os.symlink("name-1", self.below())
+
+    def attributes(self):
+        path = self.below()
+        os.chmod(path, self.chance.choice((0o644, 0o755, 0o700)))
+        os.utime(path, ns=(0, self.chance.randrange(10**18)))
+
+    def blow(self, count):
+        """Until so many changes succeeded."""
+        kinds = [self.new_run, self.change, self.edit, self.make_directory] * 3 + [
+            self.rename_run, self.rename_framework, self.rename, self.rename, self.remove_run, self.remove, self.link, self.symlink,
+            self.attributes]
+        while count:
+            with contextlib.suppress(OSError):
+                self.chance.choice(kinds)()
+                count -= 1
+
+
+def storm(scratch, mounted):
+    """What differs when all is at rest, in words; and the changes a second."""
+    processes = [multiprocessing.Process(target=Storm(os.fspath(mounted.source), number).blow, args=(STORM_CHANGES // 2,), daemon=True)
+                 for number in range(2)]
+    # A reader leaves the kernel something to remember; nice, so that it does not hold up the changes.
+    scratch.background(f"while :; do nice find '{mounted.path}' -type f -exec cat {{}} +; done")
+    began = time.monotonic()
+    for process in processes:
+        process.start()
+        scratch.exits.callback(process.kill)
+    for process in processes:
+        process.join()
+    took_s = time.monotonic() - began
+    agreed = time.monotonic()
+    helpers.assert_agree(mounted, seconds=60)
+    helpers.assert_same_tree(mounted.source, mounted.runs, seconds=10)
+    helpers.assert_views_pass_through(mounted, seconds=10)
+    return STORM_CHANGES / took_s, time.monotonic() - agreed
+
+
+def beside(scratch, options):
+    source = scratch.path / "source"
+    source.mkdir()
+    mounted = scratch.mount(source)
+    changes = Beside(mounted, random.Random(5))
+    changes.populate(60)
+    helpers.assert_agree(mounted)
+    median, percentile, longest = measure(mounted, changes, options.count or 2000)
+    figure = f"median {median:.2f} ms, 99 % {percentile:.2f} ms, longest {longest:.2f} ms"
+    try:
+        rate, agreed_s = storm(scratch, mounted)
+    except AssertionError as error:
+        print(f"  after the storm: {str(error)[:3000]}")
+        return False, f"{figure}; after the storm mount and disk differ"
+    return percentile <= WITHIN_MS, f"{figure}; {STORM_CHANGES} changes at {rate:.0f} a second, all agrees ({agreed_s:.1f} s to compare)"

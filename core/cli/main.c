@@ -90,7 +90,7 @@ int main(int count, char **arguments)
     struct cli_options options = {0};
     setlocale(LC_CTYPE, "");
     /* What the engine warns of is in the answers of `check`. */
-    log_configure(false, LOG_LEVEL_ERROR);
+    log_configure(false, LOG_LEVEL_NONE);
     int first = options_parse(count, arguments, NULL, &options);
     if (first < 0)
         return CLI_ERROR;

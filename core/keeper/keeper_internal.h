@@ -21,6 +21,7 @@ struct member {
     bool noted;                  /* a whole look at it is in the queue */
     bool dead;                   /* dropped while notes of it were in the queue: the last of them frees it */
     bool unwatched;              /* counted in keeper->unwatched */
+    bool unlisted;               /* it can't be listed; counted in keeper->unlisted */
     unsigned queued;             /* notes of it in the queue */
     unsigned seen;               /* the last listing of the parent in which it stood */
     struct directory *directory; /* a reference */
@@ -66,6 +67,7 @@ struct keeper {
     pthread_mutex_t lock;
     struct member *root;
     size_t unwatched;            /* members that are polled */
+    size_t unlisted;             /* members that can't be listed: the index misses what is in them */
     unsigned listing;            /* counts listings up, for member->seen */
     struct publisher publisher;
 

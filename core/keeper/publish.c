@@ -142,7 +142,8 @@ void publish_notice(struct keeper *keeper)
 int64_t publish_due_ms(struct keeper *keeper)
 {
     const struct publisher *publisher = &keeper->publisher;
-    if (!publisher->first_change_ms || keeper->options.read_only || publisher->finding == MANIFEST_NOT_A_FILE)
+    if (!publisher->first_change_ms || keeper->options.read_only || keeper->unlisted ||
+        publisher->finding == MANIFEST_NOT_A_FILE)
         return -1;
     int64_t due_ms = publisher->last_change_ms + LIMIT_MANIFEST_QUIET_MS;
     if (due_ms > publisher->first_change_ms + LIMIT_MANIFEST_DELAY_MS)
@@ -200,6 +201,8 @@ int publish_write(struct keeper *keeper)
     struct publisher *publisher = &keeper->publisher;
     if (keeper->options.read_only || publisher->finding == MANIFEST_NOT_A_FILE)
         return 0;
+    if (keeper->unlisted)
+        return -EACCES;
     struct snapshot *snapshot = snapshot_take(keeper->index);
     publisher->first_change_ms = publisher->last_change_ms = 0;
     if (publisher->on_disk && snapshot_same_content(snapshot, publisher->on_disk)) {

@@ -41,6 +41,7 @@ static void member_drop(struct keeper *keeper, struct member *member)
     if (member->parent)
         HASH_DEL(member->parent->children, member);
     keeper->unwatched -= member->unwatched;
+    keeper->unlisted -= member->unlisted;
 
     pthread_mutex_lock(&keeper->notes_lock);
     if (member->directory->keeper_data == member)
@@ -215,19 +216,34 @@ static void settle_named_entry(struct keeper *keeper, struct member *parent, con
     source_release(keeper->source, &descriptor);
 }
 
+/* Opens the directory of a member for listing. While one can't be, the manifest is not written: its runs would be lost from it. */
+static DIR *open_list(struct keeper *keeper, struct member *member, int fd)
+{
+    int list_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
+    if (!list && errno != ENOENT && !member->unlisted) {
+        log_error("%s: can't be listed (%s); its runs are not seen, and the manifest is not written meanwhile",
+                  *member->name ? member->name : "the source", strerrordesc_np(errno));
+        member->unlisted = true;
+        keeper->unlisted++;
+        poll_member(keeper, member);
+    } else if (list && member->unlisted) {
+        member->unlisted = false;
+        keeper->unlisted--;
+    }
+    if (!list && list_fd >= 0)
+        close(list_fd);
+    return list;
+}
+
 /* Lists the directory of a member that has members and settles every entry, also those that are gone. */
 static void look_at_entries(struct keeper *keeper, struct member *parent)
 {
     struct descriptor descriptor;
     if (source_borrow(keeper->source, parent->directory, &descriptor) != 0)
         return;
-    int list_fd = openat(descriptor.fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
+    DIR *list = open_list(keeper, parent, descriptor.fd);
     if (!list) {
-        log_warning("%s: can't be listed (%s); its runs are not seen", *parent->name ? parent->name : "the source",
-                    strerrordesc_np(errno));
-        if (list_fd >= 0)
-            close(list_fd);
         source_release(keeper->source, &descriptor);
         return;
     }
