@@ -105,7 +105,7 @@ class Mount:
             ["sh", "-c", f"sleep {LIFE_SECONDS}; kill -KILL {self.pid}"], start_new_session=True
         )
         deadline = time.monotonic() + START_SECONDS
-        while not (is_mounted(self.path) and answers(self.path)):
+        while not (answers(self.path) and is_mounted(self.path)):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 status = self.process.poll()
                 self.stop_watchdog()
