@@ -167,6 +167,27 @@ static void reload_changed_run(struct keeper *keeper, struct member *member)
 
 /* ---- entries ---- */
 
+struct names {
+    char **list;
+    size_t count, capacity;
+};
+
+static void names_add(struct names *names, const char *name)
+{
+    if (names->count == names->capacity) {
+        names->capacity = names->capacity ? names->capacity * 2 : 16;
+        names->list = memory_resize(names->list, names->capacity * sizeof(*names->list));
+    }
+    names->list[names->count++] = memory_copy_text(name, strlen(name));
+}
+
+static void names_free(struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        free(names->list[i]);
+    free(names->list);
+}
+
 static bool is_excluded(const struct member *parent, const char *name)
 {
     return parent->role == MEMBER_ROOT && strcmp(name, ".git") == 0;
@@ -196,8 +217,10 @@ static struct member *settle_entry(struct keeper *keeper, struct member *parent,
     member = member_create(keeper, parent, name, directory);
 
     struct descriptor descriptor;
-    if (source_borrow(keeper->source, directory, &descriptor) != 0)
+    if (source_borrow(keeper->source, directory, &descriptor) != 0) {
+        poll_member(keeper, member); /* gone again, of which a note tells; or out of descriptors */
         return member;
+    }
     member_watch(keeper, member, descriptor.fd);
     source_release(keeper->source, &descriptor);
     if (member->role == MEMBER_RUN)
@@ -207,6 +230,7 @@ static struct member *settle_entry(struct keeper *keeper, struct member *parent,
     return member;
 }
 
+/* name must not be that of a member, which may be dropped for another of that name. */
 static void settle_named_entry(struct keeper *keeper, struct member *parent, const char *name)
 {
     struct descriptor descriptor;
@@ -260,12 +284,14 @@ static void look_at_entries(struct keeper *keeper, struct member *parent)
     closedir(list);
     source_release(keeper->source, &descriptor);
 
-    struct member *member, *next;
-    HASH_ITER(hh, parent->children, member, next)
-    {
+    /* By name, and found again: settling one may drop others, which have moved to its place. */
+    struct names gone = {0};
+    for (struct member *member = parent->children; member; member = member->hh.next)
         if (member->seen != listing)
-            settle_named_entry(keeper, parent, member->name);
-    }
+            names_add(&gone, member->name);
+    for (size_t i = 0; i < gone.count; i++)
+        settle_named_entry(keeper, parent, gone.list[i]);
+    names_free(&gone);
 }
 
 /* Looks at everything again, or just at what no watch tells of. */
@@ -279,11 +305,22 @@ static void look_again(struct keeper *keeper, struct member *member, bool unwatc
     }
     if (look)
         look_at_entries(keeper, member);
-    struct member *child, *next;
-    HASH_ITER(hh, member->children, child, next)
-    {
-        look_again(keeper, child, unwatched_only);
+    if (member->role == MEMBER_FRAMEWORK) {
+        for (struct member *child = member->children; child; child = child->hh.next)
+            look_again(keeper, child, unwatched_only);
+        return;
     }
+    /* A framework that has moved into another is dropped while the other is looked at. */
+    struct names frameworks = {0};
+    for (struct member *child = member->children; child; child = child->hh.next)
+        names_add(&frameworks, child->name);
+    for (size_t i = 0; i < frameworks.count; i++) {
+        struct member *child;
+        HASH_FIND(hh, member->children, frameworks.list[i], strlen(frameworks.list[i]), child);
+        if (child)
+            look_again(keeper, child, unwatched_only);
+    }
+    names_free(&frameworks);
 }
 
 /* ---- notes ---- */

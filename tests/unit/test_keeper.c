@@ -1,0 +1,216 @@
+/*
+ * The keeper without a mount and without a watch: what a source says after every change, when everything is looked at
+ * again. Directories that take each other's place are the point: members are dropped while others are looked at.
+ */
+#include "core/base/memory.h"
+#include "core/keeper/keeper.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static char source[64];
+
+static void shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void shell(const char *format, ...)
+{
+    char command[1024], whole[1200];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(command, sizeof(command), format, arguments);
+    va_end(arguments);
+    snprintf(whole, sizeof(whole), "cd %s && { %s; }", source, command);
+    assert_int_equal(system(whole), 0);
+}
+
+static void make_run(const char *path, const char *status)
+{
+    shell("mkdir -p '%s' && printf '{\"verification_status\": \"%s\"}' > '%s/metrics.json'", path, status, path);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    strcpy(source, "/tmp/runsfs-keeper.XXXXXX");
+    return mkdtemp(source) ? 0 : -1;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    return nftw(source, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct keeper *open_keeper(bool read_only)
+{
+    struct keeper *keeper;
+    struct keeper_options options = {.read_only = read_only, .watch = WATCH_POLL};
+    assert_int_equal(keeper_open(source, &options, &keeper), 0);
+    return keeper;
+}
+
+/* Every run as "path=status ", in the manifest's order, after everything was looked at. */
+static void assert_runs(struct keeper *keeper, const char *expected)
+{
+    struct buffer found = {0};
+    keeper_note_all(keeper);
+    struct index *index = keeper_lock(keeper);
+    for (struct run *run = index_first(index); run; run = index_next(index, run)) {
+        buffer_append_slice(&found, run->framework);
+        buffer_append_byte(&found, '/');
+        buffer_append_slice(&found, run->name);
+        buffer_append_byte(&found, '=');
+        buffer_append_slice(&found, run->fields.status);
+        buffer_append_byte(&found, ' ');
+    }
+    keeper_unlock(keeper);
+    assert_string_equal(found.bytes ? found.bytes : "", expected);
+    buffer_free(&found);
+}
+
+static void test_runs_come_and_go(void **state)
+{
+    (void)state;
+    struct keeper *keeper = open_keeper(true);
+    assert_runs(keeper, "");
+    make_run("a/1", "verified");
+    shell("mkdir -p a/aborted .git/x && cp a/1/metrics.json .git/x && ln -s a link && ln -s 1 a/2");
+    assert_runs(keeper, "a/1=verified ");
+    make_run("a/1", "failed");
+    make_run("b/2", "pending");
+    assert_runs(keeper, "a/1=failed b/2=pending ");
+    shell("rm a/1/metrics.json && rm -r b");
+    assert_runs(keeper, "");
+    keeper_close(keeper);
+}
+
+static void test_frameworks_take_each_others_place(void **state)
+{
+    (void)state;
+    make_run("a/1", "one");
+    make_run("b/2", "two");
+    make_run("c/3", "three");
+    struct keeper *keeper = open_keeper(true);
+    shell("mv a t && mv b a && mv c b && mv t c");
+    assert_runs(keeper, "c/1=one a/2=two b/3=three ");
+    /* A framework becomes the place of a run in another, and the reverse. */
+    shell("cp a/2/metrics.json b/ && mv b a/b");
+    assert_runs(keeper, "c/1=one a/2=two a/b=two ");
+    shell("mv c a/z && mv a/b c && mv a b");
+    assert_runs(keeper, "b/2=two c/3=three ");
+    shell("mv b/z a");
+    assert_runs(keeper, "a/1=one b/2=two c/3=three ");
+    keeper_close(keeper);
+}
+
+static void test_runs_take_each_others_place(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 8; run++) {
+        char path[16], status[16];
+        snprintf(path, sizeof(path), "a/%d", run);
+        snprintf(status, sizeof(status), "s%d", run);
+        make_run(path, status);
+    }
+    struct keeper *keeper = open_keeper(true);
+    shell("cd a && mv 0 t && for i in 1 2 3 4 5 6 7; do mv $i $((i - 1)); done && mv t 7");
+    assert_runs(keeper, "a/0=s1 a/1=s2 a/2=s3 a/3=s4 a/4=s5 a/5=s6 a/6=s7 a/7=s0 ");
+    shell("cd a && rm -r 0 2 4 && mv 1 0 && mv 3 2 && mkdir ../b && mv 5 6 ../b");
+    assert_runs(keeper, "a/0=s2 a/2=s4 b/5=s6 b/6=s7 a/7=s0 ");
+    keeper_close(keeper);
+}
+
+static void test_last_good_values(void **state)
+{
+    (void)state;
+    make_run("a/1", "verified");
+    make_run("a/2", "verified");
+    struct keeper *keeper = open_keeper(false);
+    shell("printf '{\"verif' > a/1/metrics.json");
+    assert_runs(keeper, "a/1=verified a/2=verified ");
+    keeper_close(keeper);
+    /* Also by one that never saw it whole: the manifest has it. */
+    keeper = open_keeper(false);
+    assert_runs(keeper, "a/1=verified a/2=verified ");
+    make_run("a/1", "failed");
+    assert_runs(keeper, "a/1=failed a/2=verified ");
+    keeper_close(keeper);
+}
+
+static void test_one_file_in_two_runs(void **state)
+{
+    (void)state;
+    make_run("a/1", "verified");
+    shell("mkdir a/2 && ln a/1/metrics.json a/2/metrics.json");
+    struct keeper *keeper = open_keeper(true);
+    shell("printf '{\"verification_status\": \"failed\"}' > a/2/metrics.json");
+    struct stat st;
+    char path[128];
+    snprintf(path, sizeof(path), "%s/a/1/metrics.json", source);
+    assert_int_equal(stat(path, &st), 0);
+    keeper_note_content(keeper, st.st_ino);
+    struct index *index = keeper_lock(keeper);
+    for (struct run *run = index_first(index); run; run = index_next(index, run))
+        assert_true(slice_equal(run->fields.status, SLICE_LITERAL("failed")));
+    keeper_unlock(keeper);
+    keeper_close(keeper);
+}
+
+static void test_manifest_is_written_and_adopted(void **state)
+{
+    (void)state;
+    make_run("a/1", "verified");
+    keeper_close(open_keeper(false));
+    shell("grep -q '\"path\": \"a/1\"' runs_manifest.json");
+    shell("sed -i 's/\"version\"/\"note\": 1,\\n  \"version\"/; s/verified/failed/' runs_manifest.json");
+    struct keeper *keeper = open_keeper(true);
+    assert_int_equal(keeper_manifest_finding(keeper, NULL), MANIFEST_DIFFERS);
+    keeper_close(keeper);
+    keeper_close(open_keeper(false));
+    shell("grep -q '\"note\": 1' runs_manifest.json && grep -q verified runs_manifest.json");
+    keeper = open_keeper(true);
+    assert_int_equal(keeper_manifest_finding(keeper, NULL), MANIFEST_TRUE);
+    keeper_close(keeper);
+}
+
+static void test_a_source_that_can_not_be_listed_keeps_its_manifest(void **state)
+{
+    (void)state;
+    if (geteuid() == 0)
+        skip();
+    make_run("a/1", "verified");
+    keeper_close(open_keeper(false));
+    shell("cp runs_manifest.json before && chmod 0 a");
+    struct keeper *keeper = open_keeper(false);
+    assert_int_equal(keeper_flush(keeper), -EACCES);
+    keeper_close(keeper);
+    shell("chmod 755 a && cmp before runs_manifest.json");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_runs_come_and_go, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_frameworks_take_each_others_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_runs_take_each_others_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_last_good_values, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_one_file_in_two_runs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_manifest_is_written_and_adopted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_source_that_can_not_be_listed_keeps_its_manifest, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
