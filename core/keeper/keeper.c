@@ -178,12 +178,15 @@ enum manifest_finding keeper_manifest_finding(struct keeper *keeper, struct run_
 int keeper_each_candidate(struct keeper *keeper, int (*visit)(const char *framework, const char *name, void *context),
                           void *context)
 {
-    for (struct member *framework = keeper->root->children; framework; framework = framework->hh.next)
-        for (struct member *member = framework->children; member; member = member->hh.next) {
+    struct member_position at_framework = {0};
+    for (struct member *framework; (framework = member_next_child(keeper->root, &at_framework));) {
+        struct member_position at_run = {0};
+        for (struct member *member; (member = member_next_child(framework, &at_run));) {
             int result = member->run ? 0 : visit(framework->name, member->name, context);
             if (result)
                 return result;
         }
+    }
     return 0;
 }
 

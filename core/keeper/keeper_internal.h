@@ -1,38 +1,14 @@
 /*
  * What the parts of the keeper share: keeper.c (life, notes, locks), scan.c (which directories are frameworks and
- * runs; settling), publish.c (the manifest's file).
+ * runs; settling), links.c (run files with several names), publish.c (the manifest's file).
  */
 #ifndef RUNSFS_KEEPER_INTERNAL_H
 #define RUNSFS_KEEPER_INTERNAL_H
 
 #include "core/keeper/keeper.h"
+#include "core/keeper/member.h"
 #include "core/manifest/existing.h"
 #include <pthread.h>
-#include <uthash.h>
-
-enum member_role { MEMBER_ROOT, MEMBER_FRAMEWORK, MEMBER_RUN };
-
-/*
- * A directory that the layout makes a framework or a place of a run; directory->keeper_data points to it. Guarded by
- * keeper->lock, but for `queued`, `noted`, `dead`, `linked_*` and directory->keeper_data, which notes_lock guards.
- */
-struct member {
-    enum member_role role;
-    bool noted;                  /* a whole look at it is in the queue */
-    bool dead;                   /* dropped while notes of it were in the queue: the last of them frees it */
-    bool unwatched;              /* counted in keeper->unwatched */
-    bool unlisted;               /* it can't be listed; counted in keeper->unlisted */
-    unsigned queued;             /* notes of it in the queue */
-    unsigned seen;               /* the last listing of the parent in which it stood */
-    struct directory *directory; /* a reference */
-    char *name;                  /* in its parent; the key of the parent's table */
-    struct member *parent;
-    struct member *children;     /* by name (uthash) */
-    struct run *run;             /* of MEMBER_RUN: NULL where it is no run (aborted) */
-    uint64_t linked_ino[RUN_FILE_COUNT]; /* its files that have other names; 0 for none */
-    struct member *linked_next, **linked_link; /* in keeper->linked, where there is any */
-    UT_hash_handle hh;
-};
 
 /* One note: a whole look at member (name NULL), or a look at the entry `name` in it. */
 struct note {
@@ -74,8 +50,8 @@ struct keeper {
     pthread_mutex_t notes_lock;
     pthread_cond_t wake;         /* with notes_lock: something for the keeper's thread */
     struct note *notes_first, **notes_last;
-    struct member *linked;       /* runs with files that have other names */
-    _Atomic(bool) has_linked;
+    struct links *links;         /* runs with files that have other names */
+    _Atomic(bool) has_links;
     bool manifest_noted, manifest_closed, rescan_noted, stopping;
     bool settled;                /* since the keeper's thread last looked */
     _Atomic(bool) pending;       /* anything noted? a look without is one atomic read */

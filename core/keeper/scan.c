@@ -22,24 +22,14 @@ static void look_at_entries(struct keeper *keeper, struct member *parent);
 
 /* ---- members ---- */
 
-static void member_free(struct member *member)
-{
-    free(member->name);
-    free(member);
-}
-
 static void member_drop(struct keeper *keeper, struct member *member)
 {
-    struct member *child, *next;
-    HASH_ITER(hh, member->children, child, next)
-    {
+    for (struct member *child; (child = member_next_child(member, &(struct member_position){0}));)
         member_drop(keeper, child);
-    }
     links_update(keeper, member, NULL);
     if (member->run)
         index_remove(keeper->index, member->run);
-    if (member->parent)
-        HASH_DEL(member->parent->children, member);
+    member_detach(member);
     keeper->unwatched -= member->unwatched;
     keeper->unlisted -= member->unlisted;
 
@@ -62,14 +52,7 @@ static struct member *member_create(struct keeper *keeper, struct member *parent
 {
     if (directory->keeper_data)
         member_drop(keeper, directory->keeper_data);
-    struct member *member = memory_alloc_zeroed(1, sizeof(*member));
-    member->role = parent ? parent->role + 1 : MEMBER_ROOT;
-    member->name = memory_copy_text(name, strlen(name));
-    member->directory = directory;
-    member->parent = parent;
-    if (parent)
-        HASH_ADD_KEYPTR(hh, parent->children, member->name, strlen(member->name), member);
-
+    struct member *member = member_new(parent, name, directory);
     pthread_mutex_lock(&keeper->notes_lock);
     directory->keeper_data = member;
     pthread_mutex_unlock(&keeper->notes_lock);
@@ -127,7 +110,7 @@ static void load_run(struct keeper *keeper, struct member *member)
         bool changed;
         log_faults(member, &state);
         links_update(keeper, member, &state);
-        if (member->linked_link)
+        if (member->links)
             poll_member(keeper, member);
         member->run = index_put(keeper->index, slice_of(member->parent->name), slice_of(member->name), &state, &changed);
         member->run->owner = member;
@@ -197,8 +180,7 @@ static bool is_excluded(const struct member *parent, const char *name)
  * member, NULL where there is none. */
 static struct member *settle_entry(struct keeper *keeper, struct member *parent, const char *name, int parent_fd)
 {
-    struct member *member;
-    HASH_FIND(hh, parent->children, name, strlen(name), member);
+    struct member *member = member_child(parent, name);
     struct attributes attributes;
     int error = source_stat_at(parent_fd, name, &attributes);
     if (error || !S_ISDIR(attributes.stat.st_mode) || is_excluded(parent, name)) {
@@ -286,7 +268,8 @@ static void look_at_entries(struct keeper *keeper, struct member *parent)
 
     /* By name, and found again: settling one may drop others, which have moved to its place. */
     struct names gone = {0};
-    for (struct member *member = parent->children; member; member = member->hh.next)
+    struct member_position position = {0};
+    for (struct member *member; (member = member_next_child(parent, &position));)
         if (member->seen != listing)
             names_add(&gone, member->name);
     for (size_t i = 0; i < gone.count; i++)
@@ -305,18 +288,19 @@ static void look_again(struct keeper *keeper, struct member *member, bool unwatc
     }
     if (look)
         look_at_entries(keeper, member);
+    struct member_position position = {0};
+    struct member *child;
     if (member->role == MEMBER_FRAMEWORK) {
-        for (struct member *child = member->children; child; child = child->hh.next)
+        while ((child = member_next_child(member, &position)))
             look_again(keeper, child, unwatched_only);
         return;
     }
     /* A framework that has moved into another is dropped while the other is looked at. */
     struct names frameworks = {0};
-    for (struct member *child = member->children; child; child = child->hh.next)
+    while ((child = member_next_child(member, &position)))
         names_add(&frameworks, child->name);
     for (size_t i = 0; i < frameworks.count; i++) {
-        struct member *child;
-        HASH_FIND(hh, member->children, frameworks.list[i], strlen(frameworks.list[i]), child);
+        child = member_child(member, frameworks.list[i]);
         if (child)
             look_again(keeper, child, unwatched_only);
     }

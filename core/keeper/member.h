@@ -1,0 +1,54 @@
+/*
+ * Members: the directories that the layout makes a framework or the place of a run. There is one for every run, so they are small: a
+ * member with children has a table of them by name, whose chains run through the children.
+ */
+#ifndef RUNSFS_KEEPER_MEMBER_H
+#define RUNSFS_KEEPER_MEMBER_H
+
+#include "core/source/source.h"
+#include "core/manifest/index.h"
+
+struct children;
+struct links;
+
+enum member_role { MEMBER_ROOT, MEMBER_FRAMEWORK, MEMBER_RUN };
+
+/*
+ * directory->keeper_data points to the member. Guarded by keeper->lock, but for `queued`, `noted`, `dead`, `links` and
+ * directory->keeper_data, which notes_lock guards.
+ */
+struct member {
+    uint8_t role;                /* enum member_role */
+    bool noted;                  /* a whole look at it is in the queue */
+    bool dead;                   /* dropped while notes of it were in the queue: the last of them frees it */
+    bool unwatched;              /* counted in keeper->unwatched */
+    bool unlisted;               /* it can't be listed; counted in keeper->unlisted */
+    unsigned queued;             /* notes of it in the queue */
+    unsigned seen;               /* the last listing of the parent in which it stood */
+    struct directory *directory; /* a reference */
+    struct member *parent;
+    struct member *sibling;      /* the next in its chain of the parent's table */
+    struct children *children;   /* NULL while there are none */
+    struct run *run;             /* of MEMBER_RUN: NULL where it is no run (aborted) */
+    struct links *links;         /* of MEMBER_RUN: its files that have other names; NULL for none */
+    char name[];                 /* in its parent */
+};
+
+/* A new member, put into its parent's table (NULL for the root). Takes over the reference to directory. */
+struct member *member_new(struct member *parent, const char *name, struct directory *directory);
+/* Takes a member out of its parent's table. */
+void member_detach(struct member *member);
+/* Frees a member that is in no table and has no children. */
+void member_free(struct member *member);
+
+struct member *member_child(const struct member *parent, const char *name);
+/* Where member_next_child is; {0} at first. */
+struct member_position {
+    size_t bucket;
+    struct member *member;
+};
+
+/* Every child once, in no order; NULL at the end. Children may be neither added nor taken out meanwhile. */
+struct member *member_next_child(const struct member *parent, struct member_position *position);
+
+#endif
