@@ -85,7 +85,7 @@ static void inspect_manifest(struct inspection *inspection, struct index *index,
 
 static void inspect_run(struct inspection *inspection, const struct run *run)
 {
-    for (int file = 0; file < RUN_FILE_COUNT; file++) {
+    for (int file = 0; run->faults && file < RUN_FILE_COUNT; file++) {
         if (!run->faults[file].reason)
             continue;
         char reason[200];

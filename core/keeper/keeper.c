@@ -6,6 +6,7 @@
 #include "core/base/memory.h"
 #include "core/manifest/file.h"
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -315,6 +316,7 @@ int keeper_open(const char *source_path, const struct keeper_options *options, s
     if (keeper->publisher.first_change_ms)
         publish_write(keeper);
     pthread_mutex_unlock(&keeper->lock);
+    malloc_trim(0); /* a scan leaves holes behind that would never be used again */
     *result = keeper;
     return 0;
 }

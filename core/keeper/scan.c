@@ -78,7 +78,7 @@ static void log_faults(const struct member *member, const struct run_state *stat
 {
     for (int file = 0; file < RUN_FILE_COUNT; file++) {
         const struct run_fault *fault = &state->faults[file];
-        if (!fault->reason || (member->run && member->run->faults[file].reason == fault->reason))
+        if (!fault->reason || (member->run && member->run->faults && member->run->faults[file].reason == fault->reason))
             continue;
         char text[160];
         run_fault_describe(fault, text, sizeof(text));

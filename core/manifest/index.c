@@ -29,6 +29,7 @@ static void free_run(struct run *run)
     slice_free(&run->fields.start_time);
     slice_free(&run->fields.end_time);
     slice_free(&run->extras);
+    free(run->faults);
     free(run);
 }
 
@@ -178,6 +179,19 @@ bool index_set_fields(struct index *index, struct run *run, const struct run_fie
     return true;
 }
 
+static void set_faults(struct run *run, const struct run_fault faults[RUN_FILE_COUNT])
+{
+    bool any = false;
+    for (int file = 0; file < RUN_FILE_COUNT; file++)
+        any |= faults[file].reason != NULL;
+    free(run->faults);
+    run->faults = NULL;
+    if (!any)
+        return;
+    run->faults = memory_alloc(RUN_FILE_COUNT * sizeof(*run->faults));
+    memcpy(run->faults, faults, RUN_FILE_COUNT * sizeof(*run->faults));
+}
+
 struct run *index_put(struct index *index, struct slice framework, struct slice name,
                       const struct run_state *state, bool *changed)
 {
@@ -187,7 +201,7 @@ struct run *index_put(struct index *index, struct slice framework, struct slice 
     *changed = (state->is_whole || !run->has_good) && index_set_fields(index, run, &state->fields);
     run->has_good |= state->is_whole;
     memcpy(run->stamps, state->stamps, sizeof(run->stamps));
-    memcpy(run->faults, state->faults, sizeof(run->faults));
+    set_faults(run, state->faults);
     if (*changed)
         index_touch(index);
     return run;

@@ -32,8 +32,8 @@ struct run {
     struct run_fields
         fields; /* what the manifest says of it; owned by the index, the status shared with its view */
     struct file_stamp stamps[RUN_FILE_COUNT];
-    struct run_fault
-        faults[RUN_FILE_COUNT]; /* why a file could not be read; the fields are then the last good ones */
+    struct run_fault *faults; /* of RUN_FILE_COUNT, why a file could not be read (the fields are then the last
+                               * good ones); NULL where all could be */
     bool has_good;              /* fields come from whole files (or from a manifest that once had them) */
     struct slice
         extras;  /* JSON members that somebody added to its entry, laid out as the manifest lays them out:
