@@ -65,7 +65,7 @@ static void append_table(struct index *index, struct buffer *out)
     struct buffer cell = {0};
     for (struct run *run = index_first(index); run; run = index_next(index, run)) {
         table_add(table, run->name, NULL);
-        table_add(table, run->framework, NULL);
+        table_add(table, run_framework(run), NULL);
         table_add(table, run->fields.status, color_of_status(run->fields.status));
         add_time(table, run->fields.start_time, &cell);
         add_duration(table, &run->fields, &cell);

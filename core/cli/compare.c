@@ -84,7 +84,7 @@ static void expect_all(struct comparison *comparison)
     size_t position = 0;
     for (struct run *run = index_first(comparison->index); run; run = index_next(comparison->index, run)) {
         expect_run(comparison, run, ++position);
-        expect_framework(comparison, run->framework);
+        expect_framework(comparison, run_framework(run));
     }
 }
 

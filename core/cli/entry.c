@@ -18,7 +18,7 @@ const char *const entry_field_names[ENTRY_FIELD_COUNT] = {
 
 void entry_append_path(struct buffer *out, const struct run *run)
 {
-    buffer_append_slice(out, run->framework);
+    buffer_append_slice(out, run_framework(run));
     buffer_append_byte(out, '/');
     buffer_append_slice(out, run->name);
 }
@@ -47,7 +47,7 @@ void entry_append_value(struct buffer *out, const struct run *run, enum entry_fi
         append_name(out, run->name);
         break;
     case ENTRY_FRAMEWORK:
-        append_name(out, run->framework);
+        append_name(out, run_framework(run));
         break;
     case ENTRY_PATH:
         append_path(out, run);

@@ -22,10 +22,10 @@ static size_t bounded(size_t length)
 /* `<name>.<framework>`; returns its length, which may pass that of a name. */
 static size_t join_names(const struct run *run, char joined[JOINED_BYTES])
 {
-    size_t name_length = bounded(run->name.length), framework_length = bounded(run->framework.length);
+    size_t name_length = bounded(run->name.length), framework_length = bounded(run_framework(run).length);
     memcpy(joined, run->name.bytes, name_length);
     joined[name_length] = '.';
-    memcpy(joined + name_length + 1, run->framework.bytes, framework_length);
+    memcpy(joined + name_length + 1, run_framework(run).bytes, framework_length);
     return name_length + 1 + framework_length;
 }
 
@@ -41,7 +41,7 @@ static void hashed_name(const struct run *run, char name[LIMIT_NAME_BYTES + 1])
     }
     memcpy(name, joined, length);
     snprintf(name + length, HASH_SUFFIX_BYTES + 1, "~%016" PRIx64,
-             lookup_path_hash(run->framework, run->name));
+             lookup_path_hash(run_framework(run), run->name));
 }
 
 /* A run of the value, other than `except`, whose `<name>.<framework>` is text: tried at every '.' that could

@@ -26,19 +26,17 @@ extern const char *const facet_directories[FACET_COUNT]; /* "by-status", "by-fra
 /* One run. Fields are read by everyone who holds the index's lock and written by index_* alone, but for
  * `owner`. */
 struct run {
-    struct slice
-        framework;     /* directory name, raw bytes; owned by the index, shared by the framework's runs */
     struct slice name; /* directory name, raw bytes: the run id as it stands on disk */
     struct run_fields
         fields; /* what the manifest says of it; owned by the index, the status shared with its view */
     struct file_stamp stamps[RUN_FILE_COUNT];
     struct run_fault *faults; /* of RUN_FILE_COUNT, why a file could not be read (the fields are then the last
                                * good ones); NULL where all could be */
-    bool has_good;              /* fields come from whole files (or from a manifest that once had them) */
     struct slice
         extras;  /* JSON members that somebody added to its entry, laid out as the manifest lays them out:
                   * `"a": 1,\n      "b": []`; or absent */
     void *owner; /* the keeper's */
+    bool has_good; /* fields come from whole files (or from a manifest that once had them) */
     /* The rest belongs to core/manifest. */
     bool name_is_text; /* name is UTF-8, and so is its own text in the manifest */
     uint32_t name_hash;
@@ -52,6 +50,9 @@ struct run {
     struct run *name_next; /* and by name within a status */
     struct run *name_previous;
 };
+
+/* The framework's directory name, raw bytes; owned by the index, shared by its runs. */
+struct slice run_framework(const struct run *run);
 
 struct index *index_create(void);
 void index_destroy(struct index *index);

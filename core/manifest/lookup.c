@@ -98,7 +98,7 @@ struct run *lookup_chain(const struct lookup *lookup, uint64_t path_hash)
 struct run *lookup_find(const struct lookup *lookup, struct slice framework, struct slice name)
 {
     struct run *run = lookup_chain(lookup, lookup_path_hash(framework, name));
-    while (run && !(slice_equal(run->name, name) && slice_equal(run->framework, framework)))
+    while (run && !(slice_equal(run->name, name) && slice_equal(run_framework(run), framework)))
         run = run->path_next;
     return run;
 }

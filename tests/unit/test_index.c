@@ -55,7 +55,7 @@ static void order_is_by_time_name_and_framework(void **state)
     for (size_t i = 0; i < 5; i++) {
         assert_string_equal(run->name.bytes, names[i]);
         if (i == 1) {
-            assert_string_equal(run->framework.bytes, "a");
+            assert_string_equal(run_framework(run).bytes, "a");
             run = index_next(index, run);
         }
         run = index_next(index, run);

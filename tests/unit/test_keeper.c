@@ -70,7 +70,7 @@ static void assert_runs(struct keeper *keeper, const char *expected)
     keeper_note_all(keeper);
     struct index *index = keeper_lock(keeper);
     for (struct run *run = index_first(index); run; run = index_next(index, run)) {
-        buffer_append_slice(&found, run->framework);
+        buffer_append_slice(&found, run_framework(run));
         buffer_append_byte(&found, '/');
         buffer_append_slice(&found, run->name);
         buffer_append_byte(&found, '=');
