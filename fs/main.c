@@ -175,7 +175,7 @@ static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *
         .source = keeper_source(keeper),
         .is_root = geteuid() == 0,
         .own_uid = geteuid(),
-        .handle_budget = (options->descriptors - LIMIT_DESCRIPTORS_RESERVED) / 2,
+        .handle_budget = options->descriptors / 2,
     };
     clock_gettime(CLOCK_REALTIME, &fs->mounted_at);
     pthread_mutex_init(&fs->manifest_lock, NULL);
@@ -208,7 +208,7 @@ static int open_keeper(const struct options *options, struct keeper **keeper)
         .read_only = options->read_only,
         .watch = options->watch,
         .poll_interval_ms = options->poll_interval_ms,
-        .descriptors = (options->descriptors - LIMIT_DESCRIPTORS_RESERVED) / 2,
+        .descriptors = options->descriptors / 2,
     };
     int error = keeper_open(options->source, &keeper_options, keeper);
     if (error)

@@ -107,14 +107,17 @@ static int check(const struct raw_options *raw, struct options *options)
         fprintf(stderr, "runsfs: log=%s: give error, warning, info or debug\n", raw->log_level);
         return -EINVAL;
     }
-    if (raw->descriptors < 2 * LIMIT_DESCRIPTORS_RESERVED) {
-        fprintf(stderr, "runsfs: fds=%u: at least %d are needed\n", raw->descriptors, 2 * LIMIT_DESCRIPTORS_RESERVED);
-        return -EINVAL;
-    }
     if (raw->max_threads < 1 || raw->max_threads > 64) {
         fprintf(stderr, "runsfs: max_threads=%u: give 1 to 64\n", raw->max_threads);
         return -EINVAL;
     }
+    unsigned set_aside = LIMIT_DESCRIPTORS_SET_ASIDE + raw->max_threads * LIMIT_DESCRIPTORS_PER_THREAD;
+    if (raw->descriptors < 2 * set_aside) {
+        fprintf(stderr, "runsfs: fds=%u: at least %u are needed with %u threads\n", raw->descriptors, 2 * set_aside,
+                raw->max_threads);
+        return -EINVAL;
+    }
+    options->descriptors = raw->descriptors - set_aside;
     return 0;
 }
 
@@ -136,7 +139,6 @@ static int take_over(struct raw_options *raw, struct options *options)
     options->allow_other = raw->allow_other;
     options->to_syslog = raw->to_syslog;
     options->poll_interval_ms = raw->poll_interval_ms;
-    options->descriptors = raw->descriptors;
     options->max_threads = raw->max_threads;
     if (raw->debug)
         options->log_level = LOG_LEVEL_DEBUG;

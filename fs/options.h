@@ -14,7 +14,7 @@ struct options {
     enum watch_backend watch;
     enum log_level log_level;
     unsigned poll_interval_ms; /* 0 for the default */
-    unsigned descriptors;
+    unsigned descriptors;      /* the caches' share: half for directories, half for open files */
     unsigned max_threads;
     struct fuse_args mount_arguments; /* what is libfuse's and the kernel's */
 };

@@ -17,10 +17,11 @@
 #define LIMIT_COUNT (1ull << 53)
 /* Bytes of a name in a directory, as the kernel has it. */
 #define LIMIT_NAME_BYTES 255
-/* Descriptors that the daemon holds at most, unless told otherwise, and what is set aside of them for its own
- * (the connection, the watch, the log, one request's temporary needs in each thread). */
+/* Descriptors that the daemon holds at most, unless told otherwise, and what is set aside of them: for itself (the
+ * watch, the log, files of unlinked names, the manifest's) and for each worker thread (its connection, one request's own). */
 #define LIMIT_DESCRIPTORS 256
-#define LIMIT_DESCRIPTORS_RESERVED 72
+#define LIMIT_DESCRIPTORS_SET_ASIDE 40
+#define LIMIT_DESCRIPTORS_PER_THREAD 3
 /* The manifest on disk: quiet time that ends a burst, the longest wait after its first change, and the share
  * of a core that writing may take (a write that took T is followed by no other for T times this). */
 #define LIMIT_MANIFEST_QUIET_MS 100
