@@ -311,8 +311,6 @@ void mutation_entry(struct fs *fs, struct mutation *mutation, int which, const c
 {
     struct directory *directory = mutation->directories[which];
     const struct directory_node *node = mutation->nodes[which];
-    keeper_note(fs->keeper, directory, name);
-
     struct directory_node **others;
     size_t count = nodes_places(&fs->nodes, directory, node ? &node->node : NULL, &others);
     if (!count)

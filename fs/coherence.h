@@ -43,8 +43,8 @@ struct mutation {
 void mutation_begin(struct fs *fs, struct mutation *mutation, const struct directory_node *first,
                     const struct directory_node *second);
 void mutation_begin_in(struct fs *fs, struct mutation *mutation, struct directory *directory);
-/* The entry `name` of directories[which] was added (removed: or taken away, or replaced): notes it for the keeper and
- * brings the other places of the directory in line. After the change, before the reply. */
+/* The entry `name` of directories[which] was added (removed: or taken away, or replaced): brings the other places of the directory
+ * in line. After the change and its note for the keeper, before the reply. */
 void mutation_entry(struct fs *fs, struct mutation *mutation, int which, const char *name, bool removed);
 void mutation_end(struct fs *fs, struct mutation *mutation);
 /* The attributes of a directory changed through one place: the others are told. */

@@ -9,6 +9,7 @@
 #include "core/base/limits.h"
 #include "core/base/memory.h"
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -222,6 +223,8 @@ static int run(struct options *options)
     struct fs fs;
     log_configure(options->to_syslog, options->log_level);
     caller_init();
+    /* Rendered parts of the manifest come and go at this size; kept as free memory they would add up. */
+    mallopt(M_MMAP_THRESHOLD, 64 << 10);
     if (mountpoint_prepare(options->source, &options->mount_point) != 0 || open_keeper(options, &keeper) != 0)
         return 1;
     fs_init(&fs, keeper, options);

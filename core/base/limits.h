@@ -29,5 +29,7 @@
 #define LIMIT_MANIFEST_WRITE_SHARE 10
 /* How often that is looked at which no watch can tell of. */
 #define LIMIT_POLL_INTERVAL_MS 1000
+/* Of runs whose files have other names, which may change unseen, so many are looked at in one poll. */
+#define LIMIT_POLLED_AT_ONCE 1000
 
 #endif

@@ -54,28 +54,38 @@ static bool is_run_file(const char *name)
     return false;
 }
 
+/* notes_lock is held. */
 static void note_entry(struct keeper *keeper, struct directory *directory, const char *name, bool closed)
 {
-    pthread_mutex_lock(&keeper->notes_lock);
     struct member *member = directory->keeper_data;
-    if (member && member->role == MEMBER_RUN) {
+    if (!member)
+        return;
+    if (member->role == MEMBER_RUN) {
         if (is_run_file(name))
             note_member(keeper, member, "");
-    } else if (member && member->role == MEMBER_FRAMEWORK) {
-        note_member(keeper, member, name);
-    } else if (member && strcmp(name, keeper->manifest_name) == 0) {
+    } else if (member->role == MEMBER_ROOT && strcmp(name, keeper->manifest_name) == 0) {
         keeper->manifest_noted = true;
         keeper->manifest_closed |= closed;
         note_wake(keeper);
-    } else if (member) {
+    } else {
         note_member(keeper, member, name);
     }
-    pthread_mutex_unlock(&keeper->notes_lock);
 }
 
 void keeper_note(struct keeper *keeper, struct directory *directory, const char *name)
 {
+    pthread_mutex_lock(&keeper->notes_lock);
     note_entry(keeper, directory, name, false);
+    pthread_mutex_unlock(&keeper->notes_lock);
+}
+
+void keeper_note_move(struct keeper *keeper, struct directory *directory, const char *name,
+                      struct directory *new_directory, const char *new_name)
+{
+    pthread_mutex_lock(&keeper->notes_lock);
+    note_entry(keeper, directory, name, false);
+    note_entry(keeper, new_directory, new_name, false);
+    pthread_mutex_unlock(&keeper->notes_lock);
 }
 
 void keeper_note_all(struct keeper *keeper)
@@ -103,8 +113,11 @@ static void keeper_listen(const struct change *change, void *context)
     /* Our own changes are noted by who makes them; the watch may tell of them once more. */
     if (change->kind == CHANGE_OVERFLOW)
         keeper_note_all(keeper);
-    else if (change->name && !change->own && (change->kind == CHANGE_ENTRY || change->kind == CHANGE_CLOSED))
+    if (change->name && !change->own) {
+        pthread_mutex_lock(&keeper->notes_lock);
         note_entry(keeper, change->directory, change->name, change->kind == CHANGE_CLOSED);
+        pthread_mutex_unlock(&keeper->notes_lock);
+    }
     if (keeper->listener)
         keeper->listener(change, keeper->listener_context);
 }
@@ -325,10 +338,12 @@ int keeper_start(struct keeper *keeper, watch_listener *listener, void *context)
 {
     keeper->listener = listener;
     keeper->listener_context = context;
-    int error = pthread_create(&keeper->thread, NULL, keeper_thread, keeper);
-    if (error)
-        return -error;
     keeper->started = true;
+    int error = pthread_create(&keeper->thread, NULL, keeper_thread, keeper);
+    if (error) {
+        keeper->started = false;
+        return -error;
+    }
     return watch_start(keeper->watch, keeper_listen, keeper);
 }
 
@@ -343,12 +358,14 @@ void keeper_stop(struct keeper *keeper)
     pthread_cond_signal(&keeper->wake);
     pthread_mutex_unlock(&keeper->notes_lock);
     pthread_join(keeper->thread, NULL);
-    watch_close(keeper->watch);
-    keeper->watch = NULL;
     keeper->started = false;
     atomic_store(&keeper->publisher.holders, 0);
     keeper->publisher.hold_until_ms = 0;
-    keeper_flush(keeper);
+    /* Somebody else may write at the same moment: his write is adopted, and ours done after it. */
+    for (int attempt = 0; keeper_flush(keeper) == -EAGAIN && attempt < 10; attempt++)
+        ;
+    watch_close(keeper->watch);
+    keeper->watch = NULL;
 }
 
 void keeper_close(struct keeper *keeper)

@@ -43,6 +43,10 @@ bool keeper_is_manifest(struct keeper *keeper, const struct directory *directory
 
 /* Something about name in directory changed: to be called after the change and before anybody is told that it is done. */
 void keeper_note(struct keeper *keeper, struct directory *directory, const char *name);
+/* What stood at name in directory stands at new_name in new_directory now (or they changed places): one note, so that nobody sees
+ * it at neither. */
+void keeper_note_move(struct keeper *keeper, struct directory *directory, const char *name,
+                      struct directory *new_directory, const char *new_name);
 /* The content of the file with this inode number changed, by whatever name: notes the runs that have it as a hard link. */
 void keeper_note_content(struct keeper *keeper, uint64_t ino);
 /* Everything may have changed (events lost, SIGHUP). */

@@ -22,6 +22,10 @@ struct publisher {
     struct file_stamp stamp;     /* the file's; all zero for none */
     enum manifest_finding finding;
     struct run_fault fault;
+    bool judged;                 /* what stands there with this stamp was read */
+    bool adopted;                /* a manifest was, so what is missing from the next was taken out of it */
+    unsigned conflicts;          /* corrections in a row of what nobody's files changed */
+    uint64_t written_generation; /* of the index, when the file was last written */
     bool keep_broken;            /* what stands there is not understood: keep a copy before it is replaced */
     int64_t first_change_ms, last_change_ms; /* monotonic; 0 for none since the last write */
     int64_t not_before_ms;       /* no write before this (share of a core; retry after an error) */
@@ -44,13 +48,14 @@ struct keeper {
     struct member *root;
     size_t unwatched;            /* members that are polled */
     size_t unlisted;             /* members that can't be listed: the index misses what is in them */
+    unsigned polls;              /* counts polls up */
     unsigned listing;            /* counts listings up, for member->seen */
     struct publisher publisher;
 
     pthread_mutex_t notes_lock;
     pthread_cond_t wake;         /* with notes_lock: something for the keeper's thread */
     struct note *notes_first, **notes_last;
-    struct links *links;         /* runs with files that have other names */
+    struct link_table *links;    /* links.c's: runs by the inode numbers of their files, once one has other names */
     _Atomic(bool) has_links;
     bool manifest_noted, manifest_closed, rescan_noted, stopping;
     bool settled;                /* since the keeper's thread last looked */
@@ -68,7 +73,9 @@ int64_t keeper_now_ms(void);
 void note_member(struct keeper *keeper, struct member *member, const char *name);
 
 /* links.c; the caller holds keeper->lock. */
-void links_update(struct keeper *keeper, struct member *member, const struct run_state *state); /* NULL: has none */
+/* What was read of member, before it is put into the index; NULL: it is no run any longer. */
+void links_update(struct keeper *keeper, struct member *member, const struct run_state *state);
+void links_finish(struct keeper *keeper);
 
 /* scan.c; the caller holds keeper->lock. */
 void scan_begin(struct keeper *keeper);                     /* the first scan */

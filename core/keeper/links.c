@@ -1,55 +1,100 @@
 /*
  * Run files with several names. `cp -al` of a run, or a tool that merges equal files, gives two runs one metrics.json: written by one
- * name, both change, and no watch tells of the other. So runs with such files are listed here; when one is found changed, or
- * written through the mount by whatever name, the others are noted, and all are polled, since a name may lie outside of the source.
+ * name, both change, and no watch tells of the other. So from the first such file on there is a table of runs by the inode numbers of
+ * their files; when one is found changed, or is written through the mount by whatever name, the others are noted. All are
+ * polled besides, since a name may lie outside of the source.
+ *
+ * A source without such files has no table and pays one comparison a run.
  */
 #include "core/keeper/keeper_internal.h"
 #include "core/base/memory.h"
 #include <stdlib.h>
 
-struct links {
+#define FIRST_BUCKETS 1024
+
+/* One file of one run. */
+struct linked_file {
+    struct linked_file *next;
     struct member *member;
-    uint64_t ino[RUN_FILE_COUNT]; /* 0 for a file with one name */
-    struct links *next, **link;   /* in keeper->links */
+    uint64_t ino;
 };
 
-/* notes_lock is held. */
-static void links_remove(struct keeper *keeper, struct member *member)
+/* Guarded by notes_lock. */
+struct link_table {
+    struct linked_file **buckets;
+    size_t bucket_count, count;
+};
+
+static struct linked_file **chain(const struct link_table *table, uint64_t ino)
 {
-    struct links *links = member->links;
-    if (!links)
-        return;
-    *links->link = links->next;
-    if (links->next)
-        links->next->link = links->link;
-    free(links);
-    member->links = NULL;
-    atomic_store(&keeper->has_links, keeper->links != NULL);
+    return &table->buckets[(ino * 0x9e3779b97f4a7c15ull >> 20) & (table->bucket_count - 1)];
 }
 
-/* notes_lock is held. */
-static void links_add(struct keeper *keeper, struct member *member, const struct run_state *state)
+static void put(struct link_table *table, struct linked_file *file)
 {
-    struct links *links = memory_alloc_zeroed(1, sizeof(*links));
-    links->member = member;
-    for (int file = 0; file < RUN_FILE_COUNT; file++)
-        links->ino[file] = state->has_links[file] ? state->stamps[file].ino : 0;
-    links->next = keeper->links;
-    links->link = &keeper->links;
-    if (links->next)
-        links->next->link = &links->next;
-    keeper->links = links;
-    member->links = links;
-    atomic_store(&keeper->has_links, true);
+    struct linked_file **head = chain(table, file->ino);
+    file->next = *head;
+    *head = file;
+}
+
+static void grow(struct link_table *table)
+{
+    struct linked_file **old = table->buckets;
+    size_t old_count = table->bucket_count;
+    table->bucket_count = old_count * 2;
+    table->buckets = memory_alloc_zeroed(table->bucket_count, sizeof(*table->buckets));
+    for (size_t i = 0; i < old_count; i++)
+        for (struct linked_file *file = old[i], *next; file; file = next) {
+            next = file->next;
+            put(table, file);
+        }
+    free(old);
+}
+
+static void add(struct link_table *table, struct member *member, uint64_t ino)
+{
+    struct linked_file *file = memory_alloc(sizeof(*file));
+    *file = (struct linked_file){.member = member, .ino = ino};
+    if (++table->count > table->bucket_count)
+        grow(table);
+    put(table, file);
+}
+
+static void take(struct link_table *table, const struct member *member, uint64_t ino)
+{
+    for (struct linked_file **link = chain(table, ino); *link; link = &(*link)->next)
+        if ((*link)->member == member && (*link)->ino == ino) {
+            struct linked_file *file = *link;
+            *link = file->next;
+            table->count--;
+            free(file);
+            return;
+        }
+}
+
+/* The first file with other names was met: all runs that are known enter the table. */
+static struct link_table *build(struct keeper *keeper)
+{
+    struct link_table *table = memory_alloc_zeroed(1, sizeof(*table));
+    table->bucket_count = FIRST_BUCKETS;
+    table->buckets = memory_alloc_zeroed(table->bucket_count, sizeof(*table->buckets));
+    struct member_position at_framework = {0};
+    for (struct member *framework; (framework = member_next_child(keeper->root, &at_framework));) {
+        struct member_position at_run = {0};
+        for (struct member *member; (member = member_next_child(framework, &at_run));)
+            for (int file = 0; member->run && file < RUN_FILE_COUNT; file++)
+                if (member->run->stamps[file].ino)
+                    add(table, member, member->run->stamps[file].ino);
+    }
+    return table;
 }
 
 /* notes_lock is held. */
 static void note_linked(struct keeper *keeper, uint64_t ino, const struct member *but)
 {
-    for (struct links *links = keeper->links; links; links = links->next)
-        for (int file = 0; file < RUN_FILE_COUNT; file++)
-            if (links->member != but && links->ino[file] == ino)
-                note_member(keeper, links->member, "");
+    for (struct linked_file *file = *chain(keeper->links, ino); file; file = file->next)
+        if (file->ino == ino && file->member != but)
+            note_member(keeper, file->member, "");
 }
 
 void keeper_note_content(struct keeper *keeper, uint64_t ino)
@@ -61,21 +106,50 @@ void keeper_note_content(struct keeper *keeper, uint64_t ino)
     pthread_mutex_unlock(&keeper->notes_lock);
 }
 
+/* What was known of one file of the member, and what is now. notes_lock is held. */
+static void update_file(struct keeper *keeper, struct member *member, const struct file_stamp *old,
+                        const struct file_stamp *now)
+{
+    if (old->ino != now->ino) {
+        if (old->ino)
+            take(keeper->links, member, old->ino);
+        if (now->ino)
+            add(keeper->links, member, now->ino);
+    }
+    /* Found changed here: so it is there. Ends by itself, since who is noted has seen the change then. */
+    if (now->ino && !file_stamp_equal(old, now))
+        note_linked(keeper, now->ino, member);
+}
+
 void links_update(struct keeper *keeper, struct member *member, const struct run_state *state)
 {
-    bool any = false;
+    static const struct file_stamp absent;
+    member->links = false;
     for (int file = 0; state && file < RUN_FILE_COUNT; file++)
-        any |= state->has_links[file];
-    if (!any && !member->links)
+        member->links |= state->has_links[file];
+    if (!member->links && !keeper->links)
         return;
+    struct link_table *built = keeper->links ? NULL : build(keeper);
     pthread_mutex_lock(&keeper->notes_lock);
-    links_remove(keeper, member);
-    if (any)
-        links_add(keeper, member, state);
-    /* Found changed here: so it is there. Ends by itself, since who is noted has seen the change then. */
-    for (int file = 0; any && file < RUN_FILE_COUNT; file++)
-        if (member->links->ino[file] &&
-            (!member->run || !file_stamp_equal(&member->run->stamps[file], &state->stamps[file])))
-            note_linked(keeper, member->links->ino[file], member);
+    if (built)
+        keeper->links = built;
+    atomic_store(&keeper->has_links, true);
+    for (int file = 0; file < RUN_FILE_COUNT; file++)
+        update_file(keeper, member, member->run ? &member->run->stamps[file] : &absent,
+                    state ? &state->stamps[file] : &absent);
     pthread_mutex_unlock(&keeper->notes_lock);
+}
+
+void links_finish(struct keeper *keeper)
+{
+    struct link_table *table = keeper->links;
+    for (size_t i = 0; table && i < table->bucket_count; i++)
+        for (struct linked_file *file = table->buckets[i], *next; file; file = next) {
+            next = file->next;
+            free(file);
+        }
+    if (table)
+        free(table->buckets);
+    free(table);
+    keeper->links = NULL;
 }

@@ -64,6 +64,24 @@ void member_detach(struct member *member)
     }
 }
 
+struct member *member_take_children(struct member *parent)
+{
+    struct children *children = parent->children;
+    struct member *taken = NULL;
+    for (size_t i = 0; children && i < children->bucket_count; i++)
+        for (struct member *member = children->buckets[i], *next; member; member = next) {
+            next = member->sibling;
+            member->parent = NULL;
+            member->sibling = taken;
+            taken = member;
+        }
+    if (children)
+        free(children->buckets);
+    free(children);
+    parent->children = NULL;
+    return taken;
+}
+
 struct member *member_new(struct member *parent, const char *name, struct directory *directory)
 {
     size_t length = strlen(name);

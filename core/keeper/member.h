@@ -9,20 +9,22 @@
 #include "core/manifest/index.h"
 
 struct children;
-struct links;
 
 enum member_role { MEMBER_ROOT, MEMBER_FRAMEWORK, MEMBER_RUN };
 
 /*
- * directory->keeper_data points to the member. Guarded by keeper->lock, but for `queued`, `noted`, `dead`, `links` and
+ * directory->keeper_data points to the member. Guarded by keeper->lock, but for `queued`, `noted`, `dead` and
  * directory->keeper_data, which notes_lock guards.
  */
 struct member {
     uint8_t role;                /* enum member_role */
     bool noted;                  /* a whole look at it is in the queue */
     bool dead;                   /* dropped while notes of it were in the queue: the last of them frees it */
-    bool unwatched;              /* counted in keeper->unwatched */
+    bool unwatched;              /* polled: counted in keeper->unwatched */
+    bool unread;                 /* its files, or itself, could not be reached when last tried */
+    bool warned;                 /* an entry that could not be reached was logged */
     bool unlisted;               /* it can't be listed; counted in keeper->unlisted */
+    bool links;                  /* of MEMBER_RUN: a file of it has other names */
     unsigned queued;             /* notes of it in the queue */
     unsigned seen;               /* the last listing of the parent in which it stood */
     struct directory *directory; /* a reference */
@@ -30,12 +32,13 @@ struct member {
     struct member *sibling;      /* the next in its chain of the parent's table */
     struct children *children;   /* NULL while there are none */
     struct run *run;             /* of MEMBER_RUN: NULL where it is no run (aborted) */
-    struct links *links;         /* of MEMBER_RUN: its files that have other names; NULL for none */
     char name[];                 /* in its parent */
 };
 
 /* A new member, put into its parent's table (NULL for the root). Takes over the reference to directory. */
 struct member *member_new(struct member *parent, const char *name, struct directory *directory);
+/* Takes all children out of their table: a chain by sibling, with no parent. */
+struct member *member_take_children(struct member *parent);
 /* Takes a member out of its parent's table. */
 void member_detach(struct member *member);
 /* Frees a member that is in no table and has no children. */

@@ -18,6 +18,20 @@
 #define HOLD_MS 2000
 #define RETRY_FIRST_MS 500
 #define RETRY_LONGEST_MS 60000
+/* Corrections in a row, of what nobody's files changed, that are no mere coincidence. */
+#define CONFLICTS_BEFORE_YIELDING 4
+
+/* Is a directory not listed whose runs the manifest names? To write it would lose them. Others (lost+found) don't matter. */
+static bool misses_runs(struct keeper *keeper)
+{
+    if (!keeper->unlisted)
+        return false;
+    struct member_position position = {0};
+    for (struct member *member; (member = member_next_child(keeper->root, &position));)
+        if (member->unlisted && index_names_framework(keeper->index, slice_of(member->name)))
+            return true;
+    return keeper->root->unlisted;
+}
 
 static void hold(struct publisher *publisher)
 {
@@ -59,9 +73,11 @@ static void read_file(struct keeper *keeper, struct buffer *content)
     int error = file_read_bounded(source_root_fd(keeper->source), keeper->manifest_name, LIMIT_MANIFEST_BYTES, content,
                                   &publisher->stamp);
     publisher->finding = MANIFEST_TRUE;
+    publisher->judged = true;
     if (error == 0)
         return;
-    publisher->stamp = (struct file_stamp){0};
+    publisher->stamp = stamp_on_disk(keeper);
+    publisher->keep_broken = error != -ENOENT; /* what can't be read may be worth something */
     if (error == -ENOENT) {
         publisher->finding = MANIFEST_MISSING;
     } else if (error == -EINVAL || error == -ELOOP || error == -EISDIR) {
@@ -84,6 +100,7 @@ static void judge(struct keeper *keeper, enum existing_verdict verdict)
     struct publisher *publisher = &keeper->publisher;
     publisher->finding = findings[verdict];
     publisher->keep_broken = verdict == EXISTING_BROKEN || verdict == EXISTING_FOREIGN;
+    publisher->adopted |= verdict != EXISTING_BROKEN && verdict != EXISTING_EMPTY;
     forget_on_disk(publisher);
     if (verdict == EXISTING_SAME) {
         publisher->on_disk = snapshot_take(keeper->index);
@@ -94,20 +111,37 @@ static void judge(struct keeper *keeper, enum existing_verdict verdict)
     }
 }
 
+/* Two who see different things of one source would correct each other for ever: whoever has just been corrected without
+ * having changed his mind waits longer each time. */
+static void yield_to_another(struct publisher *publisher, const char *name, bool unchanged)
+{
+    if (publisher->finding != MANIFEST_DIFFERS || !unchanged) {
+        publisher->conflicts = 0;
+        return;
+    }
+    if (++publisher->conflicts < CONFLICTS_BEFORE_YIELDING)
+        return;
+    if (publisher->conflicts == CONFLICTS_BEFORE_YIELDING)
+        log_warning("%s: somebody else keeps writing it otherwise; it is corrected less and less often", name);
+    unsigned doublings = publisher->conflicts - CONFLICTS_BEFORE_YIELDING;
+    publisher->not_before_ms = keeper_now_ms() + (doublings < 6 ? 1000 << doublings : RETRY_LONGEST_MS);
+}
+
 /* Somebody changed the file: adopts what it adds, and finds out whether it is to be written again. */
 static void settle_changed_file(struct keeper *keeper, bool closed)
 {
     struct publisher *publisher = &keeper->publisher;
     struct buffer content = {0};
+    bool unchanged = index_generation(keeper->index) == publisher->written_generation;
     read_file(keeper, &content);
     if (publisher->finding == MANIFEST_TRUE) {
-        judge(keeper, existing_adopt(keeper->index, buffer_slice(&content), true, &publisher->fault));
+        judge(keeper, existing_adopt(keeper->index, buffer_slice(&content), publisher->adopted, &publisher->fault));
         bool unfinished = publisher->finding == MANIFEST_BROKEN || publisher->finding == MANIFEST_EMPTY;
         if (unfinished && !closed && keeper->started)
             hold(publisher);
+        yield_to_another(publisher, keeper->manifest_name, unchanged);
     } else {
         forget_on_disk(publisher);
-        publisher->keep_broken = false;
         want_write(publisher);
     }
     buffer_free(&content);
@@ -121,12 +155,15 @@ void publish_settle(struct keeper *keeper, bool closed)
         return;
     }
     struct file_stamp now = stamp_on_disk(keeper);
-    if (!publisher->on_disk || !file_stamp_equal(&now, &publisher->stamp))
+    bool moved = !publisher->judged || !file_stamp_equal(&now, &publisher->stamp);
+    if (moved)
         settle_changed_file(keeper, closed);
-    if (atomic_load(&publisher->holders))
-        hold(publisher);
-    else if (closed)
+    if (atomic_load(&publisher->holders)) {
+        if (moved && keeper->started)
+            hold(publisher);
+    } else if (closed) {
         publisher->hold_until_ms = 0;
+    }
 }
 
 void publish_notice(struct keeper *keeper)
@@ -142,7 +179,7 @@ void publish_notice(struct keeper *keeper)
 int64_t publish_due_ms(struct keeper *keeper)
 {
     const struct publisher *publisher = &keeper->publisher;
-    if (!publisher->first_change_ms || keeper->options.read_only || keeper->unlisted ||
+    if (!publisher->first_change_ms || keeper->options.read_only || misses_runs(keeper) ||
         publisher->finding == MANIFEST_NOT_A_FILE)
         return -1;
     int64_t due_ms = publisher->last_change_ms + LIMIT_MANIFEST_QUIET_MS;
@@ -168,7 +205,7 @@ static void write_failed(struct keeper *keeper, int error)
 }
 
 static void write_succeeded(struct keeper *keeper, struct snapshot *snapshot, const struct file_stamp *stamp,
-                            int64_t took_ms)
+                            int64_t began_ms)
 {
     struct publisher *publisher = &keeper->publisher;
     forget_on_disk(publisher);
@@ -178,22 +215,32 @@ static void write_succeeded(struct keeper *keeper, struct snapshot *snapshot, co
     publisher->keep_broken = false;
     publisher->last_error = 0;
     publisher->retry_ms = 0;
-    publisher->not_before_ms = keeper_now_ms() + took_ms * LIMIT_MANIFEST_WRITE_SHARE;
+    /* What takes long is not done often; what is quick enough for the promise needs no rest. */
+    int64_t took_ms = keeper_now_ms() - began_ms;
+    bool is_long = took_ms * LIMIT_MANIFEST_WRITE_SHARE > 1000;
+    if (publisher->conflicts < CONFLICTS_BEFORE_YIELDING)
+        publisher->not_before_ms = is_long ? began_ms + took_ms * (LIMIT_MANIFEST_WRITE_SHARE - 1) : 0;
+    publisher->judged = true;
+    publisher->written_generation = index_generation(keeper->index);
     if (snapshot_generation(snapshot) == index_generation(keeper->index))
         existing_written(keeper->index);
     log_debug("%s: written, %llu bytes", keeper->manifest_name, (unsigned long long)snapshot_size(snapshot));
 }
 
-/* Keeps a copy of a file that is not understood. Its new link moves the file's ctime, and so the stamp that is expected. */
-static void keep_a_copy(struct keeper *keeper, struct file_stamp *expected)
+/* Keeps a copy of a file that is not understood. Its new link moves the file's ctime, and so the stamp that is expected. 0 or -errno. */
+static int keep_a_copy(struct keeper *keeper, struct file_stamp *expected)
 {
-    if (manifest_file_keep_broken(source_root_fd(keeper->source), keeper->manifest_name) != 0)
-        return;
-    log_warning("%s: not understood; it is kept as %s.broken and written anew", keeper->manifest_name,
-                keeper->manifest_name);
+    const char *name = keeper->manifest_name;
+    int error = manifest_file_keep_broken(source_root_fd(keeper->source), name);
     struct file_stamp now = stamp_on_disk(keeper);
-    now.ctime_ns = now.ino == expected->ino ? now.ctime_ns : 0;
-    expected->ctime_ns = now.ctime_ns;
+    if (now.ino == expected->ino && now.mtime_ns == expected->mtime_ns && now.size_bytes == expected->size_bytes)
+        expected->ctime_ns = now.ctime_ns;
+    if (error == 0)
+        log_warning("%s: not understood; it is kept as %s.broken and written anew", name, name);
+    else if (error != keeper->publisher.last_error)
+        log_error("%s: not understood, and can't be kept as %s.broken (%s); move one of them away", name, name,
+                  strerrordesc_np(-error));
+    return error;
 }
 
 int publish_write(struct keeper *keeper)
@@ -201,7 +248,7 @@ int publish_write(struct keeper *keeper)
     struct publisher *publisher = &keeper->publisher;
     if (keeper->options.read_only || publisher->finding == MANIFEST_NOT_A_FILE)
         return 0;
-    if (keeper->unlisted)
+    if (misses_runs(keeper))
         return -EACCES;
     struct snapshot *snapshot = snapshot_take(keeper->index);
     publisher->first_change_ms = publisher->last_change_ms = 0;
@@ -221,15 +268,14 @@ int publish_write(struct keeper *keeper)
     /* The index goes on changing while the file is written; only this thread writes. */
     publisher->writing = true;
     pthread_mutex_unlock(&keeper->lock);
-    if (keep_broken)
-        keep_a_copy(keeper, &expected);
-    int error = manifest_file_replace(source_fd, keeper->manifest_name, snapshot, &expected, &stamp);
-    int64_t took_ms = keeper_now_ms() - began_ms;
+    int error = keep_broken ? keep_a_copy(keeper, &expected) : 0;
+    if (error == 0)
+        error = manifest_file_replace(source_fd, keeper->manifest_name, snapshot, &expected, &stamp);
     pthread_mutex_lock(&keeper->lock);
     publisher->writing = false;
 
     if (error == 0) {
-        write_succeeded(keeper, snapshot, &stamp, took_ms);
+        write_succeeded(keeper, snapshot, &stamp, began_ms);
     } else if (error == -EAGAIN) { /* somebody wrote it meanwhile: what he added is to be adopted first */
         publish_settle(keeper, false);
         want_write(publisher);

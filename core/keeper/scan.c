@@ -24,8 +24,10 @@ static void look_at_entries(struct keeper *keeper, struct member *parent);
 
 static void member_drop(struct keeper *keeper, struct member *member)
 {
-    for (struct member *child; (child = member_next_child(member, &(struct member_position){0}));)
+    for (struct member *child = member_take_children(member), *next; child; child = next) {
+        next = child->sibling;
         member_drop(keeper, child);
+    }
     links_update(keeper, member, NULL);
     if (member->run)
         index_remove(keeper->index, member->run);
@@ -59,17 +61,29 @@ static struct member *member_create(struct keeper *keeper, struct member *parent
     return member;
 }
 
-static void poll_member(struct keeper *keeper, struct member *member)
+/* Is the member to be looked at without being told? */
+static void update_polling(struct keeper *keeper, struct member *member)
 {
-    keeper->unwatched += !member->unwatched;
-    member->unwatched = true;
+    bool polled = member->unread || member->unlisted || member->links ||
+                  atomic_load(&member->directory->watch_state) != WATCH_ACTIVE;
+    keeper->unwatched += (size_t)polled - member->unwatched;
+    member->unwatched = polled;
+}
+
+/* Notes whether the member could be reached; true where that is news. */
+static bool set_unread(struct keeper *keeper, struct member *member, bool unread)
+{
+    bool news = member->unread != unread;
+    member->unread = unread;
+    update_polling(keeper, member);
+    return news;
 }
 
 static void member_watch(struct keeper *keeper, struct member *member, int fd)
 {
-    watch_add(keeper->watch, member->directory, fd);
     if (atomic_load(&member->directory->watch_state) != WATCH_ACTIVE)
-        poll_member(keeper, member);
+        watch_add(keeper->watch, member->directory, fd);
+    update_polling(keeper, member);
 }
 
 /* ---- runs ---- */
@@ -92,26 +106,22 @@ static void log_faults(const struct member *member, const struct run_state *stat
 static void load_run(struct keeper *keeper, struct member *member)
 {
     struct descriptor descriptor;
-    int error = source_borrow(keeper->source, member->directory, &descriptor);
-    if (error) /* it is gone or moved: its parent's note tells which */
-        return;
     struct run_state state;
-    error = run_load(descriptor.fd, &state);
-    source_release(keeper->source, &descriptor);
-    if (error) {
-        if (error == -ENOENT)
-            return;
+    int error = source_borrow(keeper->source, member->directory, &descriptor);
+    if (error == 0) {
+        error = run_load(descriptor.fd, &state);
+        source_release(keeper->source, &descriptor);
+    }
+    /* Polled until it can be read. If it is gone, or moved (ESTALE), a note of its parent ends that. */
+    if (set_unread(keeper, member, error != 0) && error && error != -ESTALE)
         log_warning("%s/%s: %s; the run keeps its last good values", member->parent->name, member->name,
                     strerrordesc_np(-error));
-        poll_member(keeper, member); /* until it can be read */
+    if (error)
         return;
-    }
     if (state.is_run) {
         bool changed;
         log_faults(member, &state);
         links_update(keeper, member, &state);
-        if (member->links)
-            poll_member(keeper, member);
         member->run = index_put(keeper->index, slice_of(member->parent->name), slice_of(member->name), &state, &changed);
         member->run->owner = member;
     } else if (member->run) {
@@ -119,6 +129,7 @@ static void load_run(struct keeper *keeper, struct member *member)
         index_remove(keeper->index, member->run);
         member->run = NULL;
     }
+    update_polling(keeper, member);
     run_state_free(&state);
 }
 
@@ -176,39 +187,74 @@ static bool is_excluded(const struct member *parent, const char *name)
     return parent->role == MEMBER_ROOT && strcmp(name, ".git") == 0;
 }
 
-/* Brings the member `name` of parent in line with what stands there; parent_fd is parent's directory. Returns the
- * member, NULL where there is none. */
-static struct member *settle_entry(struct keeper *keeper, struct member *parent, const char *name, int parent_fd)
+/* A bind mount can show a directory within itself. */
+static bool is_ancestor(const struct member *member, const struct directory *directory)
 {
-    struct member *member = member_child(parent, name);
-    struct attributes attributes;
-    int error = source_stat_at(parent_fd, name, &attributes);
-    if (error || !S_ISDIR(attributes.stat.st_mode) || is_excluded(parent, name)) {
-        if (member)
-            member_drop(keeper, member);
-        return NULL;
-    }
-    struct directory *directory =
-        source_directory_at(keeper->source, parent->directory, name, &attributes.identity);
-    if (member && member->directory == directory) {
-        directory_unref(keeper->source, directory);
-        return member;
-    }
-    if (member)
-        member_drop(keeper, member);
-    member = member_create(keeper, parent, name, directory);
+    for (; member; member = member->parent)
+        if (member->directory == directory)
+            return true;
+    return false;
+}
 
+/* Reads a member for the first time, or again after it could not be reached: watched first. */
+static void member_read(struct keeper *keeper, struct member *member)
+{
     struct descriptor descriptor;
-    if (source_borrow(keeper->source, directory, &descriptor) != 0) {
-        poll_member(keeper, member); /* gone again, of which a note tells; or out of descriptors */
-        return member;
-    }
+    int error = source_borrow(keeper->source, member->directory, &descriptor);
+    set_unread(keeper, member, error != 0);
+    if (error) /* gone again, of which a note tells; or out of descriptors */
+        return;
     member_watch(keeper, member, descriptor.fd);
     source_release(keeper->source, &descriptor);
     if (member->role == MEMBER_RUN)
         load_run(keeper, member);
     else
         look_at_entries(keeper, member);
+}
+
+/* What stands at name: its directory with a reference, or NULL where there is none. -errno where that can't be told. */
+static int find_directory(struct keeper *keeper, struct member *parent, const char *name, int parent_fd,
+                          struct directory **directory)
+{
+    struct attributes attributes;
+    *directory = NULL;
+    int error = source_stat_at(parent_fd, name, &attributes);
+    if (error == -ENOENT || error == -ENOTDIR)
+        return 0;
+    if (error || !S_ISDIR(attributes.stat.st_mode) || is_excluded(parent, name))
+        return error;
+    *directory = source_directory_at(keeper->source, parent->directory, name, &attributes.identity);
+    if (is_ancestor(parent, *directory)) {
+        directory_unref(keeper->source, *directory);
+        *directory = NULL;
+    }
+    return 0;
+}
+
+/* Brings the member `name` of parent in line with what stands there; parent_fd is parent's directory. Returns the
+ * member, NULL where there is none. */
+static struct member *settle_entry(struct keeper *keeper, struct member *parent, const char *name, int parent_fd)
+{
+    struct member *member = member_child(parent, name);
+    struct directory *directory;
+    int error = find_directory(keeper, parent, name, parent_fd, &directory);
+    if (error) {
+        set_unread(keeper, parent, true);
+        if (!parent->warned)
+            log_warning("%s/%s: %s; what is known of it stays", parent->name, name, strerrordesc_np(-error));
+        parent->warned = true;
+        return member;
+    }
+    if (member && member->directory == directory) {
+        directory_unref(keeper->source, directory);
+        return member;
+    }
+    if (member)
+        member_drop(keeper, member);
+    if (!directory)
+        return NULL;
+    member = member_create(keeper, parent, name, directory);
+    member_read(keeper, member);
     return member;
 }
 
@@ -216,8 +262,11 @@ static struct member *settle_entry(struct keeper *keeper, struct member *parent,
 static void settle_named_entry(struct keeper *keeper, struct member *parent, const char *name)
 {
     struct descriptor descriptor;
-    if (source_borrow(keeper->source, parent->directory, &descriptor) != 0)
+    int error = source_borrow(keeper->source, parent->directory, &descriptor);
+    if (error) {
+        set_unread(keeper, parent, true);
         return;
+    }
     settle_entry(keeper, parent, name, descriptor.fd);
     source_release(keeper->source, &descriptor);
 }
@@ -232,11 +281,11 @@ static DIR *open_list(struct keeper *keeper, struct member *member, int fd)
                   *member->name ? member->name : "the source", strerrordesc_np(errno));
         member->unlisted = true;
         keeper->unlisted++;
-        poll_member(keeper, member);
     } else if (list && member->unlisted) {
         member->unlisted = false;
         keeper->unlisted--;
     }
+    update_polling(keeper, member);
     if (!list && list_fd >= 0)
         close(list_fd);
     return list;
@@ -253,6 +302,7 @@ static void look_at_entries(struct keeper *keeper, struct member *parent)
         source_release(keeper->source, &descriptor);
         return;
     }
+    set_unread(keeper, parent, false);
     unsigned listing = ++keeper->listing;
     for (struct dirent *entry; (entry = readdir(list));) {
         if (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
@@ -275,12 +325,26 @@ static void look_at_entries(struct keeper *keeper, struct member *parent)
     for (size_t i = 0; i < gone.count; i++)
         settle_named_entry(keeper, parent, gone.list[i]);
     names_free(&gone);
+    parent->warned &= parent->unread;
 }
 
-/* Looks at everything again, or just at what no watch tells of. */
+/* Linked runs are many where a source was copied by links; they take turns. */
+static bool is_its_turn(struct keeper *keeper, const struct member *member)
+{
+    if (member->unread || atomic_load(&member->directory->watch_state) != WATCH_ACTIVE)
+        return true;
+    size_t rounds = 1 + keeper->unwatched / LIMIT_POLLED_AT_ONCE;
+    return (text_hash(slice_of(member->name)) + keeper->polls) % rounds == 0;
+}
+
+/* Looks at everything again, or just at what no watch tells of; and tries again to watch what could not be. */
 static void look_again(struct keeper *keeper, struct member *member, bool unwatched_only)
 {
-    bool look = !unwatched_only || member->unwatched;
+    bool look = !unwatched_only || (member->unwatched && is_its_turn(keeper, member));
+    if (look && (member->unread || atomic_load(&member->directory->watch_state) == WATCH_NONE)) {
+        member_read(keeper, member);
+        look = false;
+    }
     if (member->role == MEMBER_RUN) {
         if (look)
             reload_changed_run(keeper, member);
@@ -363,6 +427,7 @@ void scan_settle(struct keeper *keeper)
 
 void scan_poll(struct keeper *keeper)
 {
+    keeper->polls++;
     look_again(keeper, keeper->root, true);
     if (keeper->root->unwatched)
         publish_settle(keeper, false);
@@ -388,4 +453,5 @@ void scan_end(struct keeper *keeper)
         free(notes);
     }
     keeper->root = NULL;
+    links_finish(keeper);
 }

@@ -150,8 +150,10 @@ static void adopt_fields(struct adoption *adoption, struct run *run, const struc
         json_count(known[ENTRY_TOKENS_IN].raw, &fields.tokens_in);
     if (known[ENTRY_TOKENS_OUT].token == JSON_INTEGER)
         json_count(known[ENTRY_TOKENS_OUT].raw, &fields.tokens_out);
-    adoption->changed |= index_set_fields(adoption->index, run, &fields);
-    run->has_good = true;
+    /* Where it says just what the defaults are, nothing good was ever known. */
+    bool differs = index_set_fields(adoption->index, run, &fields);
+    adoption->changed |= differs;
+    run->has_good = differs;
     buffer_free(&start_text);
     buffer_free(&end_text);
     buffer_free(&status_text);
@@ -187,7 +189,7 @@ static void adopt_entry(struct adoption *adoption, struct members *entry)
     struct run *run = find_run(adoption->index, entry);
     if (!run)
         return;
-    if (adoption->is_manifest && !run->has_good)
+    if (adoption->is_manifest && !adoption->drop_missing && !run->has_good)
         adopt_fields(adoption, run, entry);
     if ((entry->added_count > 0 || run->extras.bytes) &&
         adopt_added(adoption, entry, RENDER_DEPTH_ENTRY, &run->extras)) {

@@ -144,11 +144,25 @@ static int file_stat(struct fs *fs, struct file_node *file, struct attributes *a
     return error;
 }
 
+/* A file that was renamed onto the manifest: the kernel takes it for the manifest until it looks again, which ESTALE makes it do
+ * (coherence.c takes the entry away soon, but the next look may come sooner). */
+static bool stands_for_manifest(struct fs *fs, struct file_node *file)
+{
+    return nodes_file_is_at(&fs->nodes, file, source_root(fs->source), keeper_manifest_name(fs->keeper));
+}
+
 static void file_getattr(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
 {
     (void)fi;
     struct attributes attributes;
-    int error = file_stat(fs, (struct file_node *)node, &attributes);
+    struct file_node *file = (struct file_node *)node;
+    int error = file_stat(fs, file, &attributes);
+    if (error == 0 && S_ISREG(attributes.stat.st_mode) && stands_for_manifest(fs, file)) {
+        struct handle *handle = handle_with_descriptor(fs, &file->handles);
+        error = handle ? 0 : -ESTALE; /* who has it open asks for just this file */
+        if (handle)
+            handle_unref(fs, handle);
+    }
     if (error) {
         fuse_reply_err(req, -error);
         return;
@@ -179,7 +193,7 @@ static void file_open(struct fs *fs, fuse_req_t req, struct node *node, struct f
     struct file_node *file = (struct file_node *)node;
     /* O_APPEND, O_DIRECT and O_SYNC are done per write: the kernel tells the flags with each, and our own alignment is none of its business. */
     int flags = fi->flags & O_ACCMODE;
-    int fd = open_verified(fs, file, flags | O_NONBLOCK);
+    int fd = stands_for_manifest(fs, file) ? -ESTALE : open_verified(fs, file, flags | O_NONBLOCK);
     if (fd < 0) {
         fuse_reply_err(req, -fd);
         return;

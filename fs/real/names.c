@@ -50,8 +50,10 @@ static int change_done(struct change_of_name *change, int result, bool removed)
 {
     int error = result < 0 ? -errno : 0;
     caller_restore(change->fs);
-    if (error == 0)
+    if (error == 0) {
+        keeper_note(change->fs->keeper, change->parent->directory, change->name);
         mutation_entry(change->fs, &change->mutation, 0, change->name, removed);
+    }
     return error;
 }
 
@@ -239,6 +241,7 @@ void real_rename(struct fs *fs, fuse_req_t req, struct directory_node *parent, c
         caller_restore(fs);
     }
     if (error == 0) {
+        keeper_note_move(fs->keeper, parent->directory, name, new_parent->directory, new_name);
         arrived(fs, parent, new_parent, to.fd, new_name);
         if (flags & RENAME_EXCHANGE)
             arrived(fs, new_parent, parent, from.fd, name);

@@ -181,8 +181,10 @@ static void value_rmdir(struct fs *fs, fuse_req_t req, struct node *node, const 
         caller_assume(fs, req);
         error = unlinkat(descriptor.fd, real_name, AT_REMOVEDIR) == 0 ? 0 : -errno;
         caller_restore(fs);
-        if (error == 0)
+        if (error == 0) {
+            keeper_note(fs->keeper, parent, real_name);
             mutation_entry(fs, &mutation, 0, real_name, true);
+        }
         mutation_end(fs, &mutation);
         source_release(fs->source, &descriptor);
     }
