@@ -170,6 +170,53 @@ static void test_one_file_in_two_runs(void **state)
     keeper_close(keeper);
 }
 
+static void test_links_made_later(void **state)
+{
+    (void)state;
+    make_run("a/1", "verified");
+    make_run("a/3", "verified");
+    struct keeper *keeper = open_keeper(true);
+    shell("cp -al a/1 a/2");
+    assert_runs(keeper, "a/1=verified a/2=verified a/3=verified ");
+    shell("printf '{\"verification_status\": \"failed\"}' > a/2/metrics.json");
+    /* Only the name that was written is told of. */
+    struct index *index = keeper_lock(keeper);
+    struct run *run = index_find(index, SLICE_LITERAL("a"), SLICE_LITERAL("2"));
+    struct directory *directory = keeper_run_directory(keeper, run);
+    keeper_unlock(keeper);
+    keeper_note(keeper, directory, "metrics.json");
+    directory_unref(keeper_source(keeper), directory);
+    index = keeper_lock(keeper);
+    run = index_find(index, SLICE_LITERAL("a"), SLICE_LITERAL("1"));
+    assert_true(slice_equal(run->fields.status, SLICE_LITERAL("failed")));
+    keeper_unlock(keeper);
+    shell("rm -r a/2");
+    assert_runs(keeper, "a/1=failed a/3=verified ");
+    keeper_close(keeper);
+}
+
+static void test_a_manifest_too_large_to_read_is_kept_and_replaced(void **state)
+{
+    (void)state;
+    make_run("a/1", "verified");
+    shell("truncate -s 2G runs_manifest.json");
+    keeper_close(open_keeper(false));
+    shell("grep -q a/1 runs_manifest.json && test $(stat -c %%s runs_manifest.json.broken) -gt 2000000000");
+}
+
+static void test_what_is_not_understood_is_not_replaced_without_a_copy(void **state)
+{
+    (void)state;
+    make_run("a/1", "verified");
+    shell("printf '{\"precious' > runs_manifest.json && mkdir -p runs_manifest.json.broken/x");
+    struct keeper *keeper = open_keeper(false);
+    assert_int_not_equal(keeper_flush(keeper), 0);
+    keeper_close(keeper);
+    shell("grep -q precious runs_manifest.json && rm -r runs_manifest.json.broken");
+    keeper_close(open_keeper(false));
+    shell("grep -q precious runs_manifest.json.broken && grep -q a/1 runs_manifest.json");
+}
+
 static void test_manifest_is_written_and_adopted(void **state)
 {
     (void)state;
@@ -199,6 +246,11 @@ static void test_a_source_that_can_not_be_listed_keeps_its_manifest(void **state
     assert_int_equal(keeper_flush(keeper), -EACCES);
     keeper_close(keeper);
     shell("chmod 755 a && cmp before runs_manifest.json");
+    /* One that never held a run does not matter. */
+    make_run("a/2", "verified");
+    shell("mkdir -m 0 lost+found");
+    keeper_close(open_keeper(false));
+    shell("chmod 755 lost+found && grep -q a/2 runs_manifest.json");
 }
 
 int main(void)
@@ -209,6 +261,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_runs_take_each_others_place, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_last_good_values, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_file_in_two_runs, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_links_made_later, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_manifest_too_large_to_read_is_kept_and_replaced, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_not_understood_is_not_replaced_without_a_copy, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_manifest_is_written_and_adopted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_source_that_can_not_be_listed_keeps_its_manifest, set_up, tear_down),
     };
