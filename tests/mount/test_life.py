@@ -134,6 +134,18 @@ def test_a_signal_ends_it_in_order(mount, source, number):
     assert read_bytes(source / "runs_manifest.json") == oracle.manifest_bytes(oracle.expected_manifest(source))
 
 
+@pytest.mark.parametrize("attempt", range(3))
+def test_a_signal_ends_it_while_directories_are_made_beside(mount, source, attempt):
+    """What the watch tells between the last look and the end is settled as well, and the end is in order."""
+    mounted = mount(source)
+    maker = subprocess.Popen(["bash", "-c", 'for i in {1..3000}; do mkdir -p "$0/f$((i % 7))/$i"; done', source])
+    time.sleep(0.05 * (attempt + 1))
+    mounted.signal(signal.SIGTERM)
+    assert mounted.wait() == 0, mounted.log()
+    maker.kill()
+    maker.wait()
+
+
 def test_unmounting_flushes_the_manifest(mount, source):
     write_run(source, "chatdev", "run-1")
     for number in range(5):
