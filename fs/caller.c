@@ -93,6 +93,18 @@ void caller_restore(struct fs *fs)
     is_assumed = false;
 }
 
+void caller_assume_for_space(struct fs *fs, fuse_req_t req)
+{
+    if (fs->is_root && fuse_req_ctx(req)->uid != 0)
+        setfsuid(fuse_req_ctx(req)->uid);
+}
+
+void caller_restore_for_space(struct fs *fs, fuse_req_t req)
+{
+    if (fs->is_root && fuse_req_ctx(req)->uid != 0)
+        setfsuid(0);
+}
+
 /* For a daemon without the right to act as others: the mode bits alone decide. */
 static int may_search_by_mode(const struct fuse_ctx *context, int directory_fd, const char *path)
 {

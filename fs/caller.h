@@ -12,6 +12,10 @@
  * is not root: the umask alone. */
 void caller_assume(struct fs *fs, fuse_req_t req);
 void caller_restore(struct fs *fs);
+/* For what only takes space (a write to an open file): the caller's fsuid alone, without which ext4 would give him root's
+ * reserved blocks. Ended by caller_restore_for_space. */
+void caller_assume_for_space(struct fs *fs, fuse_req_t req);
+void caller_restore_for_space(struct fs *fs, fuse_req_t req);
 /* May the caller reach this path below directory_fd (search permission on the way)? 0 or -EACCES, or another errno. */
 int caller_may_reach(struct fs *fs, fuse_req_t req, int directory_fd, const char *path);
 /* Once at start: gives up the right to use what is reserved for root (blocks, quota), which no caller may use through us. */

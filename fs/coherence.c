@@ -1,5 +1,6 @@
 /*
- * The queue of what may be stale, the thread that examines it, and mutations: see coherence.h for why it is so.
+ * The queue of what may be stale and the thread that examines it; the sender, which tells the kernel of changes made
+ * through other places: see coherence.h for why it is so.
  */
 #include "fs/coherence.h"
 #include "core/base/log.h"
@@ -9,24 +10,33 @@
 #include <string.h>
 #include <uthash.h>
 
-#define DIRECT_SENDERS 3
+#define SENDER_PATIENCE_MS 30
 
 /* An entry to be examined; the key is the directory's address and the name. */
 struct suspect {
     UT_hash_handle hh;
+    bool names;                  /* names changed, not content alone */
     struct directory *directory; /* a reference; part of the key */
     char name[];
 };
 
+/* Entries to be taken back, for a handler that waits. Freed by whoever is last to be done with it. */
+struct message {
+    struct message *next;
+    struct directory_node **places; /* references, owned */
+    size_t count;
+    bool sent, abandoned;
+    char name[];
+};
+
 struct coherence {
-    pthread_t thread;
+    pthread_t examiner, sender;
     bool started, stopping, all;
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    pthread_cond_t wake;         /* for the examiner */
     struct suspect *suspects;    /* by key, in the order in which they came */
-    pthread_mutex_t mutations_lock;
-    struct mutation *mutations;  /* under way */
-    unsigned direct_senders;
+    pthread_cond_t send, sent;   /* for the sender; for those who wait for it */
+    struct message *messages, **messages_end;
 };
 
 /* ---- telling the kernel ---- */
@@ -39,6 +49,16 @@ static void invalidate_inode(struct fs *fs, struct node *node, off_t offset)
 static void invalidate_entry(struct fs *fs, struct node *parent, const char *name)
 {
     fuse_lowlevel_notify_inval_entry(fs->session, node_number(&fs->nodes, parent), name, strlen(name));
+}
+
+/* Has the kernel look an entry up again at its next use. Unlike invalidation it does no harm to who works in a directory that is still
+ * there; where the kernel is too old for it (before 6.2), a directory is left alone. */
+static void expire_entry(struct fs *fs, struct node *parent, const char *name, bool is_directory)
+{
+    int result = fuse_lowlevel_notify_expire_entry(fs->session, node_number(&fs->nodes, parent), name, strlen(name),
+                                                   FUSE_LL_EXPIRE_ONLY);
+    if (result == -ENOSYS && !is_directory)
+        invalidate_entry(fs, parent, name);
 }
 
 /* The mount's top has the owner and mode of the source's root. */
@@ -57,13 +77,13 @@ static void unref_places(struct fs *fs, struct directory_node **places, size_t c
 
 /* ---- examining ---- */
 
-/* The kernel has the file: drops what it cached of it if it is not what stands on disk. */
+/* The kernel has the file: drops its attributes in any case (a reply that is under way may carry older ones; this makes the
+ * kernel discard it), and its pages if it is not what the kernel was last told of. */
 static void examine_file(struct fs *fs, struct file_node *file, const struct attributes *attributes,
                          struct directory_node **places, size_t count, const char *name)
 {
-    if (nodes_record_matches(&fs->nodes, &file->node, attributes))
-        return;
-    int result = fuse_lowlevel_notify_inval_inode(fs->session, node_number(&fs->nodes, &file->node), 0, 0);
+    off_t pages = nodes_record_matches(&fs->nodes, &file->node, attributes) ? -1 : 0;
+    int result = fuse_lowlevel_notify_inval_inode(fs->session, node_number(&fs->nodes, &file->node), pages, 0);
     if (result != -ENOENT)
         return;
     /* The kernel does not have the inode yet: the reply of the lookup that makes it is on its way. Taking the entry waits
@@ -73,14 +93,14 @@ static void examine_file(struct fs *fs, struct file_node *file, const struct att
     invalidate_inode(fs, &file->node, 0);
 }
 
-/* The attributes of a directory at all its places. */
+/* The attributes of a directory at all its places, and its listing where it changed. */
 static void examine_directory(struct fs *fs, struct directory *directory, const struct attributes *attributes)
 {
     struct directory_node **places;
     size_t count = nodes_places(&fs->nodes, directory, NULL, &places);
     for (size_t i = 0; i < count; i++)
-        if (!nodes_record_matches(&fs->nodes, &places[i]->node, attributes))
-            invalidate_inode(fs, &places[i]->node, 0);
+        invalidate_inode(fs, &places[i]->node,
+                         nodes_record_matches(&fs->nodes, &places[i]->node, attributes) ? -1 : 0);
     unref_places(fs, places, count);
 }
 
@@ -111,35 +131,33 @@ static bool examine_identity(struct fs *fs, struct directory *directory, const c
     return known;
 }
 
-static void examine(struct fs *fs, struct directory *directory, const char *name)
+static void examine(struct fs *fs, struct directory *directory, const char *name, bool names)
 {
     struct directory_node **places;
     size_t count = nodes_places(&fs->nodes, directory, NULL, &places);
+    invalidate_top(fs, directory);
     if (!count)
         return;
     struct descriptor descriptor;
-    struct attributes self, attributes;
-    bool known = false;
-    invalidate_top(fs, directory);
+    struct attributes self, attributes = {0};
+    bool known = false, have_self = false;
     if (source_borrow(fs->source, directory, &descriptor) == 0) {
         if (name[0] != '\0' && source_stat_at(descriptor.fd, name, &attributes) == 0)
             known = examine_identity(fs, directory, name, &attributes, places, count) &&
                     !keeper_is_manifest(fs->keeper, directory, name);
-        bool have_self = source_stat_at(descriptor.fd, "", &self) == 0;
+        have_self = source_stat_at(descriptor.fd, "", &self) == 0;
         source_release(fs->source, &descriptor);
-        for (size_t i = 0; i < count; i++) {
-            /* The entry before the inode: taking it waits for a listing under way, whose result is stale as well. */
-            if (!known && name[0] != '\0')
-                invalidate_entry(fs, &places[i]->node, name);
-            if (!have_self || !nodes_record_matches(&fs->nodes, &places[i]->node, &self) || !known)
-                invalidate_inode(fs, &places[i]->node, 0);
-        }
-    } else {
-        for (size_t i = 0; i < count; i++) {
-            if (name[0] != '\0')
-                invalidate_entry(fs, &places[i]->node, name);
-            invalidate_inode(fs, &places[i]->node, 0);
-        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct node *place = &places[i]->node;
+        /* The entry before the inode: taking it waits for a listing under way, whose result is stale as well. That we know the file at
+         * this name does not mean that each place does: it may be known by a lookup through another. */
+        if (name[0] != '\0' && !known)
+            invalidate_entry(fs, place, name);
+        else if (name[0] != '\0' && names)
+            expire_entry(fs, place, name, S_ISDIR(attributes.stat.st_mode));
+        bool same = have_self && !names && nodes_record_matches(&fs->nodes, place, &self);
+        invalidate_inode(fs, place, same ? -1 : 0);
     }
     unref_places(fs, places, count);
 }
@@ -155,7 +173,7 @@ static void examine_everything(struct fs *fs)
             struct directory *directory;
             char *name;
             nodes_file_place(&fs->nodes, (struct file_node *)node, &directory, &name);
-            examine(fs, directory, name);
+            examine(fs, directory, name, true);
             invalidate_inode(fs, node, 0);
             directory_unref(fs->source, directory);
             free(name);
@@ -164,7 +182,7 @@ static void examine_everything(struct fs *fs)
             struct directory *parent =
                 directory_place(fs->source, ((struct directory_node *)node)->directory, &name);
             if (parent)
-                examine(fs, parent, name.bytes);
+                examine(fs, parent, name.bytes, true);
             invalidate_inode(fs, node, 0);
             directory_unref(fs->source, parent);
             buffer_free(&name);
@@ -172,23 +190,30 @@ static void examine_everything(struct fs *fs)
         node_unref(&fs->nodes, node);
     }
     free(all);
+    /* Names that no node stands for any longer go with the subtrees that they are in. */
+    invalidate_entry(fs, &fs->nodes.root, "runs");
+    for (int facet = 0; facet < FACET_COUNT; facet++)
+        invalidate_entry(fs, &fs->nodes.root, facet_directories[facet]);
     log_info("compared %zu cached files and directories with the source", count);
 }
 
-/* ---- the queue ---- */
+/* ---- the queue of the examiner ---- */
 
-void coherence_examine(struct fs *fs, struct directory *directory, const char *name)
+void coherence_examine(struct fs *fs, struct directory *directory, const char *name, bool names)
 {
     struct coherence *coherence = fs->coherence;
     size_t length = strlen(name);
     struct suspect *suspect = memory_alloc_zeroed(1, sizeof(*suspect) + length + 1), *queued;
     suspect->directory = directory;
+    suspect->names = names;
     memcpy(suspect->name, name, length + 1);
     size_t key_length = offsetof(struct suspect, name) - offsetof(struct suspect, directory) + length;
 
     pthread_mutex_lock(&coherence->lock);
     HASH_FIND(hh, coherence->suspects, &suspect->directory, key_length, queued);
-    if (!queued) {
+    if (queued) {
+        queued->names |= names;
+    } else {
         directory_ref(directory);
         HASH_ADD(hh, coherence->suspects, directory, key_length, suspect);
         pthread_cond_signal(&coherence->wake);
@@ -209,13 +234,23 @@ void coherence_examine_all(struct fs *fs)
 void coherence_listen(const struct change *change, void *context)
 {
     struct fs *fs = context;
-    if (change->kind == CHANGE_OVERFLOW)
+    if (change->kind == CHANGE_OVERFLOW) {
         coherence_examine_all(fs);
-    else if (!change->own && nodes_have_places(&fs->nodes, change->directory))
-        coherence_examine(fs, change->directory, change->name ? change->name : "");
+        return;
+    }
+    /* Our own changes were told by their handlers; but nobody's handler wrote the manifest. */
+    bool told = change->own && change->directory != source_root(fs->source);
+    if (!told && nodes_have_places(&fs->nodes, change->directory))
+        coherence_examine(fs, change->directory, change->name ? change->name : "", change->names);
 }
 
-static void *coherence_thread(void *context)
+static void suspect_free(struct fs *fs, struct suspect *suspect)
+{
+    directory_unref(fs->source, suspect->directory);
+    free(suspect);
+}
+
+static void *examiner_thread(void *context)
 {
     struct fs *fs = context;
     struct coherence *coherence = fs->coherence;
@@ -234,9 +269,8 @@ static void *coherence_thread(void *context)
         if (all)
             examine_everything(fs);
         if (suspect) {
-            examine(fs, suspect->directory, suspect->name);
-            directory_unref(fs->source, suspect->directory);
-            free(suspect);
+            examine(fs, suspect->directory, suspect->name, suspect->names);
+            suspect_free(fs, suspect);
         }
         pthread_mutex_lock(&coherence->lock);
     }
@@ -244,90 +278,91 @@ static void *coherence_thread(void *context)
     return NULL;
 }
 
-/* ---- mutations ---- */
+/* ---- the sender ---- */
 
-static void mutation_register(struct fs *fs, struct mutation *mutation)
+static void message_free(struct fs *fs, struct message *message)
 {
-    pthread_mutex_lock(&fs->coherence->mutations_lock);
-    mutation->next = fs->coherence->mutations;
-    fs->coherence->mutations = mutation;
-    pthread_mutex_unlock(&fs->coherence->mutations_lock);
+    unref_places(fs, message->places, message->count);
+    free(message);
 }
 
-void mutation_begin(struct fs *fs, struct mutation *mutation, const struct directory_node *first,
-                    const struct directory_node *second)
+static void *sender_thread(void *context)
 {
-    *mutation = (struct mutation){.nodes = {first, second}, .directories = {first->directory}};
-    if (second)
-        mutation->directories[1] = second->directory;
-    mutation_register(fs, mutation);
-}
-
-void mutation_begin_in(struct fs *fs, struct mutation *mutation, struct directory *directory)
-{
-    *mutation = (struct mutation){.directories = {directory}};
-    mutation_register(fs, mutation);
-}
-
-void mutation_end(struct fs *fs, struct mutation *mutation)
-{
-    pthread_mutex_lock(&fs->coherence->mutations_lock);
-    struct mutation **link = &fs->coherence->mutations;
-    while (*link != mutation)
-        link = &(*link)->next;
-    *link = mutation->next;
-    pthread_mutex_unlock(&fs->coherence->mutations_lock);
-}
-
-static bool shares_directory(const struct mutation *a, const struct mutation *b)
-{
-    for (int i = 0; i < 2; i++)
-        for (int j = 0; j < 2; j++)
-            if (a->directories[i] && a->directories[i] == b->directories[j])
-                return true;
-    return false;
-}
-
-/* May this handler wait for the locks of other places? Rules 1 and 3. */
-static bool begin_direct(struct coherence *coherence, const struct mutation *mutation)
-{
-    pthread_mutex_lock(&coherence->mutations_lock);
-    bool direct = coherence->direct_senders < DIRECT_SENDERS;
-    for (const struct mutation *other = coherence->mutations; other && direct; other = other->next)
-        direct = other == mutation || !shares_directory(mutation, other);
-    coherence->direct_senders += direct;
-    pthread_mutex_unlock(&coherence->mutations_lock);
-    return direct;
-}
-
-static void end_direct(struct coherence *coherence)
-{
-    pthread_mutex_lock(&coherence->mutations_lock);
-    coherence->direct_senders--;
-    pthread_mutex_unlock(&coherence->mutations_lock);
-}
-
-void mutation_entry(struct fs *fs, struct mutation *mutation, int which, const char *name, bool removed)
-{
-    struct directory *directory = mutation->directories[which];
-    const struct directory_node *node = mutation->nodes[which];
-    struct directory_node **others;
-    size_t count = nodes_places(&fs->nodes, directory, node ? &node->node : NULL, &others);
-    if (!count)
-        return;
-    if (removed) {
-        if (begin_direct(fs->coherence, mutation)) {
-            for (size_t i = 0; i < count; i++)
-                invalidate_entry(fs, &others[i]->node, name);
-            end_direct(fs->coherence);
-        } else {
-            coherence_examine(fs, directory, name);
+    struct fs *fs = context;
+    struct coherence *coherence = fs->coherence;
+    pthread_mutex_lock(&coherence->lock);
+    while (!coherence->stopping) {
+        struct message *message = coherence->messages;
+        if (!message) {
+            pthread_cond_wait(&coherence->send, &coherence->lock);
+            continue;
+        }
+        coherence->messages = message->next;
+        if (!coherence->messages)
+            coherence->messages_end = &coherence->messages;
+        pthread_mutex_unlock(&coherence->lock);
+        for (size_t i = 0; i < message->count; i++)
+            invalidate_entry(fs, &message->places[i]->node, message->name);
+        pthread_mutex_lock(&coherence->lock);
+        message->sent = true;
+        bool abandoned = message->abandoned;
+        pthread_cond_broadcast(&coherence->sent);
+        if (abandoned) {
+            pthread_mutex_unlock(&coherence->lock);
+            message_free(fs, message);
+            pthread_mutex_lock(&coherence->lock);
         }
     }
+    pthread_mutex_unlock(&coherence->lock);
+    return NULL;
+}
+
+/* Has the entry taken back at places (taken over) and waits for it, up to a limit. */
+static void send_and_wait(struct fs *fs, struct directory_node **places, size_t count, const char *name)
+{
+    struct coherence *coherence = fs->coherence;
+    size_t length = strlen(name);
+    struct message *message = memory_alloc_zeroed(1, sizeof(*message) + length + 1);
+    memcpy(message->name, name, length + 1);
+    message->places = places;
+    message->count = count;
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += SENDER_PATIENCE_MS * 1000000l;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+
+    pthread_mutex_lock(&coherence->lock);
+    *coherence->messages_end = message;
+    coherence->messages_end = &message->next;
+    pthread_cond_signal(&coherence->send);
+    int result = 0;
+    while (!message->sent && !coherence->stopping && result == 0)
+        result = pthread_cond_timedwait(&coherence->sent, &coherence->lock, &until);
+    bool sent = message->sent;
+    message->abandoned = !sent;
+    pthread_mutex_unlock(&coherence->lock);
+    if (sent)
+        message_free(fs, message);
+}
+
+void coherence_entry_changed(struct fs *fs, struct directory *directory, const char *name, bool removed,
+                             const struct directory_node *by, const struct directory_node *and_by)
+{
+    struct directory_node **all;
+    size_t all_count = nodes_places(&fs->nodes, directory, by ? &by->node : NULL, &all), count = 0;
+    for (size_t i = 0; i < all_count; i++)
+        if (all[i] == and_by)
+            node_unref(&fs->nodes, &all[i]->node);
+        else
+            all[count++] = all[i];
     /* The listing and the times; this takes no lock that a process could hold while it waits for us. */
     for (size_t i = 0; i < count; i++)
-        invalidate_inode(fs, &others[i]->node, 0);
-    unref_places(fs, others, count);
+        invalidate_inode(fs, &all[i]->node, 0);
+    if (removed && count)
+        send_and_wait(fs, all, count, name);
+    else
+        unref_places(fs, all, count);
 }
 
 void coherence_directory_changed(struct fs *fs, struct directory_node *node)
@@ -337,47 +372,73 @@ void coherence_directory_changed(struct fs *fs, struct directory_node *node)
     for (size_t i = 0; i < count; i++)
         invalidate_inode(fs, &others[i]->node, 0);
     unref_places(fs, others, count);
+    invalidate_top(fs, node->directory);
 }
 
 /* ---- life ---- */
 
-int coherence_create(struct fs *fs)
+void coherence_create(struct fs *fs)
 {
     struct coherence *coherence = memory_alloc_zeroed(1, sizeof(*coherence));
     pthread_mutex_init(&coherence->lock, NULL);
     pthread_cond_init(&coherence->wake, NULL);
-    pthread_mutex_init(&coherence->mutations_lock, NULL);
+    pthread_cond_init(&coherence->send, NULL);
+    pthread_cond_init(&coherence->sent, NULL);
+    coherence->messages_end = &coherence->messages;
     fs->coherence = coherence;
-    return 0;
 }
 
 int coherence_start(struct fs *fs)
 {
-    int error = pthread_create(&fs->coherence->thread, NULL, coherence_thread, fs);
-    fs->coherence->started = error == 0;
+    struct coherence *coherence = fs->coherence;
+    int error = pthread_create(&coherence->examiner, NULL, examiner_thread, fs);
+    if (error)
+        return -error;
+    error = pthread_create(&coherence->sender, NULL, sender_thread, fs);
+    if (error) {
+        pthread_mutex_lock(&coherence->lock);
+        coherence->stopping = true;
+        pthread_cond_signal(&coherence->wake);
+        pthread_mutex_unlock(&coherence->lock);
+        pthread_join(coherence->examiner, NULL);
+    }
+    coherence->started = error == 0;
     return -error;
+}
+
+void coherence_stop(struct fs *fs)
+{
+    struct coherence *coherence = fs->coherence;
+    pthread_mutex_lock(&coherence->lock);
+    bool stop = coherence->started && !coherence->stopping;
+    coherence->stopping = true;
+    pthread_cond_broadcast(&coherence->wake);
+    pthread_cond_broadcast(&coherence->send);
+    pthread_cond_broadcast(&coherence->sent);
+    pthread_mutex_unlock(&coherence->lock);
+    if (stop) {
+        pthread_join(coherence->examiner, NULL);
+        pthread_join(coherence->sender, NULL);
+    }
 }
 
 void coherence_destroy(struct fs *fs)
 {
     struct coherence *coherence = fs->coherence;
-    if (coherence->started) {
-        pthread_mutex_lock(&coherence->lock);
-        coherence->stopping = true;
-        pthread_cond_signal(&coherence->wake);
-        pthread_mutex_unlock(&coherence->lock);
-        pthread_join(coherence->thread, NULL);
-    }
     struct suspect *suspect, *next;
     HASH_ITER(hh, coherence->suspects, suspect, next)
     {
         HASH_DEL(coherence->suspects, suspect);
-        directory_unref(fs->source, suspect->directory);
-        free(suspect);
+        suspect_free(fs, suspect);
+    }
+    for (struct message *message = coherence->messages, *after; message; message = after) {
+        after = message->next;
+        message_free(fs, message);
     }
     pthread_mutex_destroy(&coherence->lock);
     pthread_cond_destroy(&coherence->wake);
-    pthread_mutex_destroy(&coherence->mutations_lock);
+    pthread_cond_destroy(&coherence->send);
+    pthread_cond_destroy(&coherence->sent);
     free(coherence);
     fs->coherence = NULL;
 }

@@ -50,6 +50,7 @@ int entry_for_directory(struct fs *fs, struct node *parent, struct directory *di
     struct directory_node *node = nodes_directory(&fs->nodes, parent, directory);
     nodes_record(&fs->nodes, &node->node, &attributes);
     entry->ino = node_number(&fs->nodes, &node->node);
+    entry->generation = node->node.generation;
     entry->attr = attributes.stat;
     entry->attr_timeout = entry_attribute_timeout(fs, &node->node, &attributes.stat);
     return 0;
@@ -61,6 +62,7 @@ static void entry_for_file(struct fs *fs, struct directory *directory, const cha
     struct file_node *node = nodes_file(&fs->nodes, &attributes->identity, directory, name);
     nodes_record(&fs->nodes, &node->node, attributes);
     entry->ino = node_number(&fs->nodes, &node->node);
+    entry->generation = node->node.generation;
     entry->attr = attributes->stat;
     entry->attr_timeout = entry_attribute_timeout(fs, &node->node, &attributes->stat);
 }
@@ -84,20 +86,31 @@ int entry_lookup(struct fs *fs, struct directory_node *parent, int directory_fd,
     return error;
 }
 
-void entry_reply(struct fs *fs, fuse_req_t req, const struct fuse_entry_param *entry)
+void entry_reply(struct fs *fs, fuse_req_t req, struct fuse_entry_param *entry)
 {
+    entry->generation = node_of_number(&fs->nodes, entry->ino)->generation;
     if (fuse_reply_entry(req, entry) == -ENOENT) /* the caller was interrupted */
         nodes_forget(&fs->nodes, node_of_number(&fs->nodes, entry->ino), 1);
 }
 
 /* ---- handles ---- */
 
-bool handle_reserve(struct fs *fs)
+static bool reserve(struct fs *fs, unsigned budget)
 {
-    if (atomic_fetch_add(&fs->handle_descriptors, 1) < fs->handle_budget)
+    if (atomic_fetch_add(&fs->handle_descriptors, 1) < budget)
         return true;
     handle_unreserve(fs);
     return false;
+}
+
+bool handle_reserve(struct fs *fs)
+{
+    return reserve(fs, fs->handle_budget);
+}
+
+bool handle_reserve_needed(struct fs *fs)
+{
+    return reserve(fs, fs->handle_budget + HANDLES_OVER_BUDGET);
 }
 
 void handle_unreserve(struct fs *fs)

@@ -28,7 +28,8 @@ struct fs {
     struct timespec mounted_at;
     pthread_mutex_t linger_lock; /* guards lingering */
     struct lingering *lingering;
-    pthread_mutex_t manifest_lock; /* guards manifest_current */
+    pthread_mutex_t manifest_lock; /* guards manifest_current, manifest_gone_until_ms and `spoiled` */
+    int64_t manifest_gone_until_ms; /* it was removed through the mount; monotonic */
     struct manifest_node *manifest_current; /* a reference; what a look at the manifest gives while nothing changes */
 };
 
@@ -78,6 +79,10 @@ struct node_operations {
     void (*readdir)(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset);
     void (*readdirplus)(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset);
     void (*fsyncdir)(struct fs *fs, fuse_req_t req, struct node *node, int datasync);
+    /* In place of real_lseek and real_getxattr. */
+    void (*lseek)(struct fs *fs, fuse_req_t req, struct node *node, off_t offset, int whence,
+                  struct fuse_file_info *fi);
+    void (*getxattr)(struct fs *fs, fuse_req_t req, struct node *node, const char *name, size_t size);
     /* A descriptor that names the real file (O_PATH will do), for what works on any: attributes, xattrs, links. */
     int (*open_path)(struct fs *fs, struct node *node, struct real_fd *real);
     /* A descriptor opened with flags (access mode) for one request: the handle's, where it has one. */
@@ -100,12 +105,15 @@ int entry_lookup(struct fs *fs, struct directory_node *parent, int directory_fd,
 int entry_for_directory(struct fs *fs, struct node *parent, struct directory *directory,
                         struct fuse_entry_param *entry);
 /* Replies with entry; takes the lookup back if the kernel did not get it. */
-void entry_reply(struct fs *fs, fuse_req_t req, const struct fuse_entry_param *entry);
+void entry_reply(struct fs *fs, fuse_req_t req, struct fuse_entry_param *entry);
 double entry_attribute_timeout(struct fs *fs, struct node *node, const struct stat *stat);
 int entry_from_error(int error);
 
 /* Handles. handle_reserve asks the budget for one descriptor; a handle made with counted gives it back in the end. */
 bool handle_reserve(struct fs *fs);
+/* The same for a file that could not be opened anew: some over the budget. */
+bool handle_reserve_needed(struct fs *fs);
+#define HANDLES_OVER_BUDGET 24
 void handle_unreserve(struct fs *fs);
 /* A new handle for an open descriptor (-1 for none), put on a node's list; closed by handle_close. */
 struct handle *handle_create(struct fs *fs, struct handle **list, int fd, int flags, bool counted);
@@ -140,5 +148,7 @@ void view_linger_free(struct fs *fs);
 
 /* view/manifest.c */
 void manifest_lookup(struct fs *fs, fuse_req_t req, struct directory_node *parent);
+/* The name was taken away through the mount: for a moment it is gone, so that who did it can make a new one. */
+void manifest_removed(struct fs *fs);
 
 #endif

@@ -69,6 +69,7 @@ static void *signal_thread(void *context)
             coherence_examine_all(signals->fs);
             continue;
         }
+        coherence_stop(signals->fs);
         fuse_session_exit(signals->fs->session);
         pthread_kill(signals->main_thread, SIGUSR1);
     }
@@ -190,6 +191,7 @@ static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *
  * of all that holds directories. */
 static void fs_finish(struct fs *fs)
 {
+    coherence_stop(fs);
     keeper_stop(fs->keeper);
     coherence_destroy(fs);
     if (fs->session)
@@ -239,6 +241,7 @@ static int run(struct options *options)
         block_signals();
         status = serve(&fs, options) == 0 ? 0 : 1;
     }
+    coherence_stop(&fs);
     fuse_session_unmount(fs.session);
     fs_finish(&fs);
     return status;

@@ -245,6 +245,7 @@ struct node *node_of_number(struct nodes *nodes, uint64_t number)
 static void node_init(struct nodes *nodes, struct node *node, enum node_kind kind)
 {
     node->kind = (uint8_t)kind;
+    node->generation = ++nodes->generation;
     node->operations = nodes->operations[kind];
 }
 
@@ -309,10 +310,10 @@ struct view_node *nodes_value(struct nodes *nodes, enum facet_id facet, struct f
 struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snapshot)
 {
     struct manifest_node *node = memory_alloc_zeroed(1, sizeof(*node));
+    pthread_mutex_lock(&nodes->lock);
     node_init(nodes, &node->node, NODE_MANIFEST);
     node->node.lookups = 1;
     node->snapshot = snapshot;
-    pthread_mutex_lock(&nodes->lock);
     hash_insert(nodes, &node->node);
     pthread_mutex_unlock(&nodes->lock);
     return node;

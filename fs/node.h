@@ -44,6 +44,7 @@ struct node {
     struct node *hash_next;
     uint64_t lookups;
     unsigned references;
+    uint32_t generation; /* node numbers are addresses, and so come again: this tells them apart */
     uint8_t kind;
     bool racy;     /* the record is so fresh that a further change may have the same times */
     bool removed;  /* of NODE_DIRECTORY: removed through the mount; who is in it finds it empty */
@@ -85,6 +86,7 @@ struct nodes {
     const struct node_operations *operations[NODE_MANIFEST + 1]; /* by kind; set by the owner before any node is made */
     struct node **buckets;
     size_t bucket_count, count;
+    uint32_t generation;
     struct node root;
     struct view_node facets[FACET_COUNT];
     struct directory_node *runs;     /* the source's root under runs/ */

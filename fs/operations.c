@@ -226,7 +226,11 @@ static void op_setxattr(fuse_req_t req, fuse_ino_t number, const char *name, con
 
 static void op_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, size_t size)
 {
-    real_getxattr(fs_of(req), req, node_of(req, number), name, size);
+    struct node *node = node_of(req, number);
+    if (node->operations->getxattr)
+        node->operations->getxattr(fs_of(req), req, node, name, size);
+    else
+        real_getxattr(fs_of(req), req, node, name, size);
 }
 
 static void op_listxattr(fuse_req_t req, fuse_ino_t number, size_t size)
@@ -247,15 +251,23 @@ static void op_fallocate(fuse_req_t req, fuse_ino_t number, int mode, off_t offs
 
 static void op_lseek(fuse_req_t req, fuse_ino_t number, off_t offset, int whence, struct fuse_file_info *fi)
 {
-    real_lseek(fs_of(req), req, node_of(req, number), offset, whence, fi);
+    struct node *node = node_of(req, number);
+    if (node->operations->lseek)
+        node->operations->lseek(fs_of(req), req, node, offset, whence, fi);
+    else
+        real_lseek(fs_of(req), req, node, offset, whence, fi);
 }
 
 static void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, struct fuse_file_info *in_fi,
                                fuse_ino_t out, off_t out_offset, struct fuse_file_info *out_fi, size_t length,
                                int flags)
 {
-    real_copy_file_range(fs_of(req), req, node_of(req, in), in_offset, in_fi, node_of(req, out), out_offset, out_fi,
-                         length, flags);
+    /* What the manifest shows is not what stands on disk: its reader gets it by reading. */
+    if (node_of(req, in)->kind == NODE_MANIFEST)
+        fuse_reply_err(req, EOPNOTSUPP);
+    else
+        real_copy_file_range(fs_of(req), req, node_of(req, in), in_offset, in_fi, node_of(req, out), out_offset,
+                             out_fi, length, flags);
 }
 
 static void op_ioctl(fuse_req_t req, fuse_ino_t number, unsigned command, void *argument, struct fuse_file_info *fi,

@@ -16,7 +16,7 @@
 /* What fuse_opt fills in; turned into struct options when all is read. */
 struct raw_options {
     char *source, *mount_point, *watch, *log_level;
-    int foreground, debug, help, version, single_thread, read_only, allow_other, to_syslog;
+    int foreground, debug, help, version, single_thread, read_only, to_syslog;
     unsigned poll_interval_ms, descriptors, max_threads;
 };
 
@@ -32,7 +32,6 @@ static const struct fuse_opt option_table[] = {
     OPTION("debug", debug),
     OPTION("-s", single_thread),
     OPTION("ro", read_only),
-    OPTION("allow_other", allow_other),
     OPTION("syslog", to_syslog),
     OPTION("watch=%s", watch),
     OPTION("log=%s", log_level),
@@ -40,7 +39,6 @@ static const struct fuse_opt option_table[] = {
     OPTION("fds=%u", descriptors),
     OPTION("max_threads=%u", max_threads),
     FUSE_OPT_KEY("ro", FUSE_OPT_KEY_KEEP),
-    FUSE_OPT_KEY("allow_other", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_KEY("-d", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_KEY("debug", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_END,
@@ -133,10 +131,8 @@ static char *resolve(const char *path, const char *what)
 static int take_over(struct raw_options *raw, struct options *options)
 {
     options->foreground = raw->foreground || raw->debug;
-    options->debug = raw->debug;
     options->single_thread = raw->single_thread;
     options->read_only = raw->read_only;
-    options->allow_other = raw->allow_other;
     options->to_syslog = raw->to_syslog;
     options->poll_interval_ms = raw->poll_interval_ms;
     options->max_threads = raw->max_threads;

@@ -54,6 +54,10 @@ void keeper_note_all(struct keeper *keeper);
 /* Somebody begins (+1) or ends (-1) to write the manifest's file through the mount: it is not replaced under him meanwhile, up to a limit. */
 void keeper_hold_manifest(struct keeper *keeper, int change);
 
+/* Somebody took the manifest away through the mount: it is not written for a moment, in which he can make a new one. Returns its end
+ * (monotonic, ms). Takes the lock. */
+int64_t keeper_pause_manifest(struct keeper *keeper);
+
 /* Settles what is noted and gives the index, locked until keeper_unlock. */
 struct index *keeper_lock(struct keeper *keeper);
 void keeper_unlock(struct keeper *keeper);

@@ -166,6 +166,15 @@ void publish_settle(struct keeper *keeper, bool closed)
     }
 }
 
+int64_t keeper_pause_manifest(struct keeper *keeper)
+{
+    keeper_lock(keeper);
+    hold(&keeper->publisher);
+    int64_t until_ms = keeper->publisher.hold_until_ms;
+    keeper_unlock(keeper);
+    return until_ms;
+}
+
 void publish_notice(struct keeper *keeper)
 {
     struct publisher *publisher = &keeper->publisher;

@@ -107,6 +107,7 @@ static void tell_name(struct watch *watch, uint64_t mask, struct change change)
         return;
     }
     change.kind = CHANGE_ENTRY;
+    change.names = mask & (FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM | FAN_MOVED_TO);
     if (mask & FAN_MOVED_FROM) {
         change.moved_away = true;
         watch_tell(watch, change);

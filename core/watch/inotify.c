@@ -73,6 +73,7 @@ static void tell_event(struct watch *watch, const struct inotify_event *event)
         change.kind = event->mask & IN_CLOSE_WRITE ? CHANGE_CLOSED : CHANGE_ENTRY;
         change.name = event->name;
         change.moved_away = event->mask & IN_MOVED_FROM;
+        change.names = event->mask & (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO);
     }
     watch_tell(watch, change);
     directory_unref(watch->source, directory);

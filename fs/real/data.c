@@ -2,6 +2,7 @@
  * The data of real files: read, write and what moves bytes without their passing through here.
  */
 #include "fs/real/real.h"
+#include "fs/caller.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -65,6 +66,7 @@ void real_write(struct fs *fs, fuse_req_t req, struct node *node, const char *by
     }
     size_t done = 0;
     int flags = write_flags(fi);
+    caller_assume_for_space(fs, req);
     while (done < size) {
         struct iovec vector = {.iov_base = (void *)(bytes + done), .iov_len = size - done};
         ssize_t written = pwritev2(real.fd, &vector, 1, offset + (off_t)done, flags);
@@ -76,6 +78,7 @@ void real_write(struct fs *fs, fuse_req_t req, struct node *node, const char *by
         }
         done += (size_t)written;
     }
+    caller_restore_for_space(fs, req);
     real_fd_close(fs, &real);
     if (done)
         changed(fs, node);
@@ -102,7 +105,9 @@ void real_fallocate(struct fs *fs, fuse_req_t req, struct node *node, int mode, 
     struct real_fd real;
     int error = open_data(fs, node, fi, O_WRONLY, &real);
     if (error == 0) {
+        caller_assume_for_space(fs, req);
         error = fallocate(real.fd, mode, offset, length) == 0 ? 0 : -errno;
+        caller_restore_for_space(fs, req);
         real_fd_close(fs, &real);
         changed(fs, node);
     }
@@ -137,8 +142,10 @@ void real_copy_file_range(struct fs *fs, fuse_req_t req, struct node *in, off_t 
     }
     ssize_t copied = open_data(fs, out, out_fi, O_WRONLY, &to);
     if (copied == 0) {
+        caller_assume_for_space(fs, req);
         copied = copy_file_range(from.fd, &in_offset, to.fd, &out_offset, length, (unsigned)flags);
         copied = copied < 0 ? -errno : copied;
+        caller_restore_for_space(fs, req);
         real_fd_close(fs, &to);
         if (copied > 0)
             changed(fs, out);

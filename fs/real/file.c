@@ -11,9 +11,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* How many descriptors handles may hold over the budget, for files whose names are taken away while they are open. */
-#define HANDLES_OVER_BUDGET 24
-
 /* Opens what stands where the file was last seen; it may be another file. */
 static int open_place(struct fs *fs, struct file_node *file, int flags)
 {
@@ -194,6 +191,8 @@ static void file_open(struct fs *fs, fuse_req_t req, struct node *node, struct f
     /* O_APPEND, O_DIRECT and O_SYNC are done per write: the kernel tells the flags with each, and our own alignment is none of its business. */
     int flags = fi->flags & O_ACCMODE;
     int fd = stands_for_manifest(fs, file) ? -ESTALE : open_verified(fs, file, flags | O_NONBLOCK);
+    if (fd == -EPERM && fi->flags & O_APPEND) /* an append-only file (chattr +a) wants to hear of it */
+        fd = open_verified(fs, file, flags | O_NONBLOCK | O_APPEND);
     if (fd < 0) {
         fuse_reply_err(req, -fd);
         return;

@@ -20,7 +20,6 @@ struct change_of_name {
     struct directory_node *parent;
     const char *name;
     struct descriptor descriptor;
-    struct mutation mutation;
 };
 
 static bool change_begin(struct change_of_name *change, struct fs *fs, fuse_req_t req, struct node *parent,
@@ -33,7 +32,6 @@ static bool change_begin(struct change_of_name *change, struct fs *fs, fuse_req_
         fuse_reply_err(req, -error);
         return false;
     }
-    mutation_begin(fs, &change->mutation, change->parent, NULL);
     return true;
 }
 
@@ -52,14 +50,13 @@ static int change_done(struct change_of_name *change, int result, bool removed)
     caller_restore(change->fs);
     if (error == 0) {
         keeper_note(change->fs->keeper, change->parent->directory, change->name);
-        mutation_entry(change->fs, &change->mutation, 0, change->name, removed);
+        coherence_entry_changed(change->fs, change->parent->directory, change->name, removed, change->parent, NULL);
     }
     return error;
 }
 
 static void change_end(struct change_of_name *change)
 {
-    mutation_end(change->fs, &change->mutation);
     source_release(change->fs->source, &change->descriptor);
 }
 
@@ -127,7 +124,9 @@ void directory_create(struct fs *fs, fuse_req_t req, struct node *parent, const 
     if (error == 0)
         error = entry_lookup(fs, change.parent, change.descriptor.fd, name, &entry);
     change_end(&change);
-    if (error == 0 && !S_ISREG(entry.attr.st_mode)) { /* something else took the name meanwhile */
+    struct stat made;
+    if (error == 0 && (fstat(fd, &made) != 0 || made.st_ino != entry.attr.st_ino || !S_ISREG(made.st_mode))) {
+        /* something else took the name meanwhile */
         nodes_forget(&fs->nodes, node_of_number(&fs->nodes, entry.ino), 1);
         error = -ESTALE;
     }
@@ -138,7 +137,8 @@ void directory_create(struct fs *fs, fuse_req_t req, struct node *parent, const 
         return;
     }
     struct file_node *file = (struct file_node *)node_of_number(&fs->nodes, entry.ino);
-    bool reserved = handle_reserve(fs);
+    /* A file that its owner may not open again (as Git makes its objects) needs the descriptor that made it. */
+    bool reserved = (mode & 0600) == 0600 ? handle_reserve(fs) : handle_reserve_needed(fs);
     if (!reserved) {
         close(fd);
         fd = -1;
@@ -146,6 +146,8 @@ void directory_create(struct fs *fs, fuse_req_t req, struct node *parent, const 
     struct handle *handle = handle_create(fs, &file->handles, fd, flags & O_ACCMODE, reserved);
     fi->fh = (uintptr_t)handle;
     fi->keep_cache = 1;
+    if (keeper_is_manifest(fs->keeper, change.parent->directory, name))
+        entry.entry_timeout = entry.attr_timeout = 0;
     if (fuse_reply_create(req, &entry, fi) == -ENOENT) {
         handle_close(fs, &file->handles, handle);
         nodes_forget(&fs->nodes, &file->node, 1);
@@ -162,6 +164,10 @@ void directory_unlink(struct fs *fs, fuse_req_t req, struct node *parent, const 
         /* A run that is removed through a view stays reachable there for who removes it. */
         view_linger(fs, change.parent, name);
         error = change_done(&change, unlinkat(change_as_caller(&change), name, 0), true);
+        if (error)
+            view_linger_end(fs, change.parent->directory);
+        else if (keeper_is_manifest(fs->keeper, change.parent->directory, name))
+            manifest_removed(fs);
     }
     change_end(&change);
     fuse_reply_err(req, -error);
@@ -232,8 +238,6 @@ void real_rename(struct fs *fs, fuse_req_t req, struct directory_node *parent, c
         fuse_reply_err(req, -error);
         return;
     }
-    struct mutation mutation;
-    mutation_begin(fs, &mutation, parent, new_parent);
     error = flags & RENAME_EXCHANGE ? 0 : file_keep_open(fs, to.fd, new_name);
     if (error == 0) {
         caller_assume(fs, req);
@@ -245,13 +249,14 @@ void real_rename(struct fs *fs, fuse_req_t req, struct directory_node *parent, c
         arrived(fs, parent, new_parent, to.fd, new_name);
         if (flags & RENAME_EXCHANGE)
             arrived(fs, new_parent, parent, from.fd, name);
-        mutation_entry(fs, &mutation, 0, name, true);
-        mutation_entry(fs, &mutation, 1, new_name, true);
+        if (keeper_is_manifest(fs->keeper, parent->directory, name) && !(flags & RENAME_EXCHANGE))
+            manifest_removed(fs);
+        coherence_entry_changed(fs, parent->directory, name, true, parent, new_parent);
+        coherence_entry_changed(fs, new_parent->directory, new_name, true, parent, new_parent);
         /* The kernel now takes what was moved for the manifest; it shall look again. */
         if (keeper_is_manifest(fs->keeper, new_parent->directory, new_name))
-            coherence_examine(fs, new_parent->directory, new_name);
+            coherence_examine(fs, new_parent->directory, new_name, true);
     }
-    mutation_end(fs, &mutation);
     source_release(fs->source, &to);
     source_release(fs->source, &from);
     fuse_reply_err(req, -error);

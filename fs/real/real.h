@@ -36,7 +36,7 @@ void real_link(struct fs *fs, fuse_req_t req, struct node *node, struct director
 void real_rename(struct fs *fs, fuse_req_t req, struct directory_node *parent, const char *name,
                  struct directory_node *new_parent, const char *new_name, unsigned flags);
 
-/* The directory kind's operations, in names.c and listing.c. */
+/* The directory kind's operations, in names.c and directory.c. */
 void directory_mknod(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, mode_t mode, dev_t rdev);
 void directory_mkdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, mode_t mode);
 void directory_symlink(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, const char *target);

@@ -87,6 +87,15 @@ void view_linger(struct fs *fs, const struct directory_node *parent, const char 
     free_all(fs, out);
 }
 
+/* A run again: it is where its files say, and nowhere else. */
+static bool is_run(struct fs *fs, const struct directory *directory)
+{
+    keeper_lock(fs->keeper);
+    bool is = keeper_run_of_directory(fs->keeper, directory) != NULL;
+    keeper_unlock(fs->keeper);
+    return is;
+}
+
 struct directory *view_lingering(struct fs *fs, const struct facet_value *value, const char *name)
 {
     struct directory *directory = NULL;
@@ -95,17 +104,29 @@ struct directory *view_lingering(struct fs *fs, const struct facet_value *value,
         if (at->value == value && at->until > now() && strcmp(at->name, name) == 0)
             directory = directory_ref(at->directory);
     pthread_mutex_unlock(&fs->linger_lock);
+    if (directory && is_run(fs, directory)) {
+        view_linger_end(fs, directory);
+        directory_unref(fs->source, directory);
+        directory = NULL;
+    }
     return directory;
 }
 
 struct facet_value *view_lingering_value(struct fs *fs, enum facet_id facet, const char *name)
 {
     struct facet_value *value = NULL;
+    char run_name[LIMIT_NAME_BYTES + 1];
     pthread_mutex_lock(&fs->linger_lock);
     for (struct lingering *at = fs->lingering; at && !value; at = at->next)
-        if (at->facet == facet && at->until > now() && strcmp(facet_value_name(at->value), name) == 0)
+        if (at->facet == facet && at->until > now() && strcmp(facet_value_name(at->value), name) == 0) {
             value = at->value;
+            memcpy(run_name, at->name, sizeof(run_name));
+        }
     pthread_mutex_unlock(&fs->linger_lock);
+    struct directory *directory = value ? view_lingering(fs, value, run_name) : NULL;
+    if (!directory)
+        return NULL;
+    directory_unref(fs->source, directory);
     return value;
 }
 

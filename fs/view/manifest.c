@@ -133,6 +133,25 @@ static struct manifest_node *current(struct fs *fs)
     return node;
 }
 
+void manifest_removed(struct fs *fs)
+{
+    pthread_mutex_lock(&fs->manifest_lock);
+    fs->manifest_gone_until_ms = keeper_pause_manifest(fs->keeper);
+    pthread_mutex_unlock(&fs->manifest_lock);
+}
+
+/* Was it just removed through the mount, and nobody has made a new one? */
+static bool is_gone(struct fs *fs)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    pthread_mutex_lock(&fs->manifest_lock);
+    bool gone = nanoseconds(now) / 1000000 < fs->manifest_gone_until_ms;
+    pthread_mutex_unlock(&fs->manifest_lock);
+    return gone && faccessat(source_root_fd(fs->source), keeper_manifest_name(fs->keeper), F_OK,
+                             AT_SYMLINK_NOFOLLOW) != 0;
+}
+
 static void lookup_as_it_is(struct fs *fs, fuse_req_t req, struct directory_node *parent)
 {
     struct fuse_entry_param entry;
@@ -147,7 +166,7 @@ static void lookup_as_it_is(struct fs *fs, fuse_req_t req, struct directory_node
 
 void manifest_lookup(struct fs *fs, fuse_req_t req, struct directory_node *parent)
 {
-    struct manifest_node *manifest = current(fs);
+    struct manifest_node *manifest = is_gone(fs) ? NULL : current(fs);
     if (!manifest) {
         lookup_as_it_is(fs, req, parent);
         return;
@@ -245,7 +264,22 @@ static void manifest_read(struct fs *fs, fuse_req_t req, struct node *node, size
     free(bytes);
 }
 
+/* A snapshot has no holes. */
+static void manifest_lseek(struct fs *fs, fuse_req_t req, struct node *node, off_t offset, int whence,
+                           struct fuse_file_info *fi)
+{
+    struct manifest_node *manifest = (struct manifest_node *)node;
+    off_t size = (off_t)snapshot_size(manifest->snapshot);
+    if (is_spoiled(fs, manifest))
+        real_lseek(fs, req, node, offset, whence, fi);
+    else if (offset < 0 || offset >= size)
+        fuse_reply_err(req, ENXIO);
+    else
+        fuse_reply_lseek(req, whence == SEEK_HOLE ? size : offset);
+}
+
 const struct node_operations manifest_operations = {
+    .lseek = manifest_lseek,
     .getattr = manifest_getattr,
     .setattr = manifest_setattr,
     .open = manifest_open,

@@ -13,16 +13,21 @@
 #include "fs/caller.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /* Inode numbers of derived directories, which no filesystem uses. */
 #define VIEW_INO (1ull << 63)
 
+/* Who may read may list and search; and may try to change, so that it is the daemon that says EPERM, and that the last step of
+ * `rm -r` of a run reaches it. */
 static mode_t readable_as_directory(mode_t mode)
 {
-    return S_IFDIR | (mode & 0444) | (mode & 0444) >> 2;
+    return S_IFDIR | (mode & 0444) | (mode & 0444) >> 1 | (mode & 0444) >> 2;
 }
 
 static void view_stat(struct fs *fs, const struct view_node *view, struct stat *st)
@@ -56,7 +61,7 @@ static void top_stat(struct fs *fs, struct stat *st)
     fstat(source_root_fd(fs->source), &model);
     *st = (struct stat){
         .st_ino = FUSE_ROOT_ID,
-        .st_mode = S_IFDIR | (model.st_mode & 0555),
+        .st_mode = S_IFDIR | (model.st_mode & 0555) | (model.st_mode & 0444) >> 1,
         .st_uid = model.st_uid,
         .st_gid = model.st_gid,
         .st_nlink = 2 + 1 + FACET_COUNT,
@@ -83,6 +88,46 @@ static void top_getattr(struct fs *fs, fuse_req_t req, struct node *node, struct
     top_stat(fs, &st);
     bool watched = atomic_load(&source_root(fs->source)->watch_state) == WATCH_ACTIVE;
     fuse_reply_attr(req, &st, watched ? CACHE_SECONDS : 0);
+}
+
+/* ---- access control lists ---- */
+
+/* As linux/posix_acl_xattr.h has it, little-endian. */
+struct acl_entry {
+    uint16_t tag, permissions;
+    uint32_t id;
+};
+#define ACL_HEADER_BYTES 4
+
+/* A derived directory has the access list of its model, as it has its mode: the source's root for the top, the manifest for the views. */
+static void derived_getxattr(struct fs *fs, fuse_req_t req, struct node *node, const char *name, size_t size)
+{
+    char path[PATH_MAX + 32], value[4096];
+    bool is_top = node->kind == NODE_ROOT;
+    if (strcmp(name, "system.posix_acl_access") != 0) {
+        fuse_reply_err(req, ENODATA);
+        return;
+    }
+    snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", source_root_fd(fs->source),
+             is_top ? "." : keeper_manifest_name(fs->keeper));
+    ssize_t length = lgetxattr(path, name, value, sizeof(value));
+    if (length < 0) {
+        fuse_reply_err(req, errno == ENOENT ? ENODATA : errno);
+        return;
+    }
+    for (size_t at = ACL_HEADER_BYTES; at + sizeof(struct acl_entry) <= (size_t)length; at += sizeof(struct acl_entry)) {
+        struct acl_entry entry;
+        memcpy(&entry, value + at, sizeof(entry));
+        bool readable = entry.permissions & 4, searchable = is_top ? entry.permissions & 1 : readable;
+        entry.permissions = (uint16_t)(readable * 6 + searchable);
+        memcpy(value + at, &entry, sizeof(entry));
+    }
+    if (size == 0)
+        fuse_reply_xattr(req, (size_t)length);
+    else if ((size_t)length > size)
+        fuse_reply_err(req, ERANGE);
+    else
+        fuse_reply_buf(req, value, (size_t)length);
 }
 
 /* ---- lookup ---- */
@@ -176,16 +221,13 @@ static void value_rmdir(struct fs *fs, fuse_req_t req, struct node *node, const 
     struct descriptor descriptor;
     int error = source_borrow(fs->source, parent, &descriptor);
     if (error == 0) {
-        struct mutation mutation;
-        mutation_begin_in(fs, &mutation, parent);
         caller_assume(fs, req);
         error = unlinkat(descriptor.fd, real_name, AT_REMOVEDIR) == 0 ? 0 : -errno;
         caller_restore(fs);
         if (error == 0) {
             keeper_note(fs->keeper, parent, real_name);
-            mutation_entry(fs, &mutation, 0, real_name, true);
+            coherence_entry_changed(fs, parent, real_name, true, NULL, NULL);
         }
-        mutation_end(fs, &mutation);
         source_release(fs->source, &descriptor);
     }
     if (error == 0) {
@@ -308,6 +350,7 @@ static void view_readdirplus(struct fs *fs, fuse_req_t req, struct node *node, s
 
 const struct node_operations root_operations = {
     .lookup = top_lookup,
+    .getxattr = derived_getxattr,
     .getattr = top_getattr,
     .readdir = view_readdir,
     .readdirplus = view_readdirplus,
@@ -315,6 +358,7 @@ const struct node_operations root_operations = {
 
 const struct node_operations facet_operations = {
     .lookup = facet_lookup,
+    .getxattr = derived_getxattr,
     .getattr = view_getattr,
     .readdir = view_readdir,
     .readdirplus = view_readdirplus,
@@ -322,6 +366,7 @@ const struct node_operations facet_operations = {
 
 const struct node_operations value_operations = {
     .lookup = value_lookup,
+    .getxattr = derived_getxattr,
     .getattr = view_getattr,
     .rmdir = value_rmdir,
     .readdir = view_readdir,
