@@ -45,6 +45,7 @@ static bool times_are_exact(int source_fd)
 struct signals {
     struct fs *fs;
     pthread_t thread, main_thread;
+    _Atomic(bool) ending;
 };
 
 static void wake_main(int number)
@@ -52,8 +53,8 @@ static void wake_main(int number)
     (void)number; /* it is enough that the main thread's wait is interrupted */
 }
 
-/* Waits for signals, which every other thread has blocked: HUP looks at everything again, USR2 ends this thread, the rest end
- * the session. */
+/* Waits for signals, which every other thread has blocked: HUP looks at everything again, USR2 only wakes this
+ * thread for its end, the rest end the session. */
 static void *signal_thread(void *context)
 {
     struct signals *signals = context;
@@ -63,7 +64,9 @@ static void *signal_thread(void *context)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGUSR2);
-    for (int number; sigwait(&set, &number) == 0 && number != SIGUSR2;) {
+    for (int number; sigwait(&set, &number) == 0 && !atomic_load(&signals->ending);) {
+        if (number == SIGUSR2)
+            continue;
         if (number == SIGHUP) {
             keeper_note_all(signals->fs->keeper);
             coherence_examine_all(signals->fs);
@@ -71,7 +74,12 @@ static void *signal_thread(void *context)
         }
         coherence_stop(signals->fs);
         fuse_session_exit(signals->fs->session);
-        pthread_kill(signals->main_thread, SIGUSR1);
+        /* Again and again: the first may come just before the main thread begins to wait. */
+        while (!atomic_load(&signals->ending)) {
+            pthread_kill(signals->main_thread, SIGUSR1);
+            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        }
+        return NULL;
     }
     return NULL;
 }
@@ -160,6 +168,7 @@ static int serve(struct fs *fs, const struct options *options)
         error = fuse_session_loop_mt(fs->session, config);
         fuse_loop_cfg_destroy(config);
     }
+    atomic_store(&signals.ending, true);
     pthread_kill(signals.thread, SIGUSR2);
     pthread_join(signals.thread, NULL);
     return error < 0 ? error : 0;

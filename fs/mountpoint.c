@@ -2,6 +2,7 @@
  * Checks of SOURCE and MOUNTPOINT: see mountpoint.h.
  */
 #include "fs/mountpoint.h"
+#include "core/base/escape.h"
 #include "core/base/memory.h"
 #include <errno.h>
 #include <limits.h>
@@ -18,22 +19,6 @@
 
 extern char **environ;
 
-/* Undoes the octal escapes of /proc/self/mountinfo, in place. */
-static void unescape(char *text)
-{
-    char *to = text;
-    for (const char *from = text; *from; to++) {
-        unsigned code;
-        if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
-            *to = (char)code;
-            from += 4;
-        } else {
-            *to = *from++;
-        }
-    }
-    *to = '\0';
-}
-
 /* Is path the root of a mount of runsfs (the topmost one there)? */
 static bool is_runsfs_mount(const char *path)
 {
@@ -47,7 +32,7 @@ static bool is_runsfs_mount(const char *path)
             word = strtok_r(NULL, " ", &save);
         if (!word)
             continue;
-        unescape(word);
+        escape_undo_octal(word);
         if (strcmp(word, path) != 0)
             continue;
         const char *type = strstr(save, " - ");

@@ -56,7 +56,7 @@ static const char help_text[] =
     "    -h, --help          print this\n"
     "    -V, --version       print the version\n"
     "    -o ro               change nothing, the manifest on disk included\n"
-    "    -o allow_other      let other users in, each with just the rights that the source gives him\n"
+    "    -o allow_other      let other users in; mounted by root, each with just the rights the source gives him\n"
     "    -o watch=KIND       auto, fanotify, inotify or poll (auto)\n"
     "    -o poll_ms=N        how often to look at what can't be watched (1000)\n"
     "    -o fds=N            descriptors to hold at most (256)\n"

@@ -106,3 +106,18 @@ int escape_decode(struct slice name, struct buffer *value)
     }
     return 0;
 }
+
+void escape_undo_octal(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from; to++) {
+        unsigned code;
+        if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
+            *to = (char)code;
+            from += 4;
+        } else {
+            *to = *from++;
+        }
+    }
+    *to = '\0';
+}

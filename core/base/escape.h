@@ -16,4 +16,7 @@ size_t escape_value(struct slice value, char name[LIMIT_NAME_BYTES + 1]);
  * hexadecimal digits. A name that was cut can't be turned back: compare names, not values. */
 int escape_decode(struct slice name, struct buffer *value);
 
+/* Undoes the octal escapes (`\\040`) that /proc/self/mountinfo has in paths, in place. */
+void escape_undo_octal(char *text);
+
 #endif

@@ -5,6 +5,7 @@
  * A directory that merely looks like a source does not count: a framework of runs that have metrics.json in
  * their sprints looks like one as well, and a manifest written into it would be in the way.
  */
+#include "core/base/escape.h"
 #include "core/base/memory.h"
 #include "core/cli/cli.h"
 #include "core/json/reader.h"
@@ -16,22 +17,6 @@
 #include <unistd.h>
 
 #define MOUNT_TYPE "fuse.runsfs"
-
-/* Undoes the octal escapes of mountinfo, in place. */
-static void unescape(char *text)
-{
-    char *to = text;
-    for (const char *from = text; *from; to++) {
-        unsigned code;
-        if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
-            *to = (char)code;
-            from += 4;
-        } else {
-            *to = *from++;
-        }
-    }
-    *to = '\0';
-}
 
 /* Whether a line of mountinfo tells of that mount, a runsfs that is mounted whole; mount_point is then set
  * within the line. The fields: id, parent, device, root, mount point, options, ... "-", type, ... */
@@ -64,7 +49,7 @@ static char *runs_of_mount(const char *path)
     while (mounts && !runs && getline(&line, &size, mounts) > 0) {
         if (!is_runsfs_line(line, info.stx_mnt_id, &mount_point))
             continue;
-        unescape(mount_point);
+        escape_undo_octal(mount_point);
         if (asprintf(&runs, "%s/runs", mount_point) < 0)
             runs = NULL;
     }

@@ -141,6 +141,17 @@ static void test_names_that_are_no_escape(void **state)
     buffer_free(&value);
 }
 
+static void test_octal_escapes(void **state)
+{
+    char text[] = "/mnt/a\\040b\\134c\\011", plain[] = "/mnt/\\9";
+
+    (void)state;
+    escape_undo_octal(text);
+    assert_string_equal(text, "/mnt/a b\\c\t");
+    escape_undo_octal(plain);
+    assert_string_equal(plain, "/mnt/\\9");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_long_names_are_cut_at_a_unit),
         cmocka_unit_test(test_long_values_that_differ_have_names_that_differ),
         cmocka_unit_test(test_names_that_are_no_escape),
+        cmocka_unit_test(test_octal_escapes),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
