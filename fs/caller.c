@@ -21,8 +21,8 @@
 static _Thread_local bool has_own_umask;
 static _Thread_local bool is_assumed;
 
-/* The supplementary groups of a thread, from /proc/<tid>/status: the process's own, which the group database does not
- * know. Their number; 0 where the thread is gone. */
+/* The supplementary groups of a thread, from /proc/<tid>/status: the process's own, which the group database
+ * does not know. Their number; 0 where the thread is gone. */
 static size_t read_groups(pid_t tid, gid_t groups[GROUPS_MAX])
 {
     char path[64], text[16384];

@@ -1,6 +1,6 @@
 /*
- * The queue of what may be stale and the thread that examines it; the sender, which tells the kernel of changes made
- * through other places: see coherence.h for why it is so.
+ * The queue of what may be stale and the thread that examines it; the sender, which tells the kernel of
+ * changes made through other places: see coherence.h for why it is so.
  */
 #include "fs/coherence.h"
 #include "core/base/log.h"
@@ -33,9 +33,9 @@ struct coherence {
     pthread_t examiner, sender;
     bool started, stopping, all;
     pthread_mutex_t lock;
-    pthread_cond_t wake;         /* for the examiner */
-    struct suspect *suspects;    /* by key, in the order in which they came */
-    pthread_cond_t send, sent;   /* for the sender; for those who wait for it */
+    pthread_cond_t wake;       /* for the examiner */
+    struct suspect *suspects;  /* by key, in the order in which they came */
+    pthread_cond_t send, sent; /* for the sender; for those who wait for it */
     struct message *messages, **messages_end;
 };
 
@@ -51,12 +51,13 @@ static void invalidate_entry(struct fs *fs, struct node *parent, const char *nam
     fuse_lowlevel_notify_inval_entry(fs->session, node_number(&fs->nodes, parent), name, strlen(name));
 }
 
-/* Has the kernel look an entry up again at its next use. Unlike invalidation it does no harm to who works in a directory that is still
- * there; where the kernel is too old for it (before 6.2), a directory is left alone. */
+/* Has the kernel look an entry up again at its next use. Unlike invalidation it does no harm to who works in
+ * a directory that is still there; where the kernel is too old for it (before 6.2), a directory is left
+ * alone. */
 static void expire_entry(struct fs *fs, struct node *parent, const char *name, bool is_directory)
 {
-    int result = fuse_lowlevel_notify_expire_entry(fs->session, node_number(&fs->nodes, parent), name, strlen(name),
-                                                   FUSE_LL_EXPIRE_ONLY);
+    int result = fuse_lowlevel_notify_expire_entry(fs->session, node_number(&fs->nodes, parent), name,
+                                                   strlen(name), FUSE_LL_EXPIRE_ONLY);
     if (result == -ENOSYS && !is_directory)
         invalidate_entry(fs, parent, name);
 }
@@ -77,17 +78,18 @@ static void unref_places(struct fs *fs, struct directory_node **places, size_t c
 
 /* ---- examining ---- */
 
-/* The kernel has the file: drops its attributes in any case (a reply that is under way may carry older ones; this makes the
- * kernel discard it), and its pages if it is not what the kernel was last told of. */
+/* The kernel has the file: drops its attributes in any case (a reply that is under way may carry older ones;
+ * this makes the kernel discard it), and its pages if it is not what the kernel was last told of. */
 static void examine_file(struct fs *fs, struct file_node *file, const struct attributes *attributes,
                          struct directory_node **places, size_t count, const char *name)
 {
     off_t pages = nodes_record_matches(&fs->nodes, &file->node, attributes) ? -1 : 0;
-    int result = fuse_lowlevel_notify_inval_inode(fs->session, node_number(&fs->nodes, &file->node), pages, 0);
+    int result =
+        fuse_lowlevel_notify_inval_inode(fs->session, node_number(&fs->nodes, &file->node), pages, 0);
     if (result != -ENOENT)
         return;
-    /* The kernel does not have the inode yet: the reply of the lookup that makes it is on its way. Taking the entry waits
-     * for that lookup (it holds the directory's lock); what it made can be told then. */
+    /* The kernel does not have the inode yet: the reply of the lookup that makes it is on its way. Taking the
+     * entry waits for that lookup (it holds the directory's lock); what it made can be told then. */
     for (size_t i = 0; i < count; i++)
         invalidate_entry(fs, &places[i]->node, name);
     invalidate_inode(fs, &file->node, 0);
@@ -104,9 +106,11 @@ static void examine_directory(struct fs *fs, struct directory *directory, const 
     unref_places(fs, places, count);
 }
 
-/* Is what stands at name what the kernel would find there? What moved here is known at its new place from now on. */
+/* Is what stands at name what the kernel would find there? What moved here is known at its new place from now
+ * on. */
 static bool examine_identity(struct fs *fs, struct directory *directory, const char *name,
-                             const struct attributes *attributes, struct directory_node **places, size_t count)
+                             const struct attributes *attributes, struct directory_node **places,
+                             size_t count)
 {
     bool known = false;
     if (S_ISDIR(attributes->stat.st_mode)) {
@@ -150,8 +154,9 @@ static void examine(struct fs *fs, struct directory *directory, const char *name
     }
     for (size_t i = 0; i < count; i++) {
         struct node *place = &places[i]->node;
-        /* The entry before the inode: taking it waits for a listing under way, whose result is stale as well. That we know the file at
-         * this name does not mean that each place does: it may be known by a lookup through another. */
+        /* The entry before the inode: taking it waits for a listing under way, whose result is stale as well.
+         * That we know the file at this name does not mean that each place does: it may be known by a lookup
+         * through another. */
         if (name[0] != '\0' && !known)
             invalidate_entry(fs, place, name);
         else if (name[0] != '\0' && names)

@@ -1,6 +1,6 @@
 /*
- * Entries: what the kernel is told when a name was found or made, and for how long it may believe it; and the budget of
- * descriptors that open files may hold.
+ * Entries: what the kernel is told when a name was found or made, and for how long it may believe it; and the
+ * budget of descriptors that open files may hold.
  */
 #include "fs/fs.h"
 #include "core/base/memory.h"
@@ -13,7 +13,8 @@ static bool is_watched(const struct directory *directory)
     return atomic_load(&((struct directory *)directory)->watch_state) == WATCH_ACTIVE;
 }
 
-/* An error on the way to a node: what was at the other end is not there (any longer), and the kernel shall look again. */
+/* An error on the way to a node: what was at the other end is not there (any longer), and the kernel shall
+ * look again. */
 int entry_from_error(int error)
 {
     return error == -ENOENT || error == -ENOTDIR || error == -ELOOP ? -ESTALE : error;

@@ -1,6 +1,6 @@
 /*
- * The life of runsfs: start (everything that can fail fails before the caller is told that it is mounted), serve, and end
- * with the manifest written.
+ * The life of runsfs: start (everything that can fail fails before the caller is told that it is mounted),
+ * serve, and end with the manifest written.
  */
 #include "fs/caller.h"
 #include "fs/coherence.h"
@@ -26,13 +26,15 @@
 #define BTRFS_MAGIC 0x9123683e
 #define TMPFS_MAGIC 0x01021994
 
-/* From Linux 6.13 these filesystems give a file a new, finer time at the first change after its time was looked at. */
+/* From Linux 6.13 these filesystems give a file a new, finer time at the first change after its time was
+ * looked at. */
 static bool times_are_exact(int source_fd)
 {
     struct utsname kernel;
     struct statfs st;
     int major, minor;
-    if (uname(&kernel) != 0 || sscanf(kernel.release, "%d.%d", &major, &minor) != 2 || fstatfs(source_fd, &st) != 0)
+    if (uname(&kernel) != 0 || sscanf(kernel.release, "%d.%d", &major, &minor) != 2 ||
+        fstatfs(source_fd, &st) != 0)
         return false;
     if (major < 6 || (major == 6 && minor < 13))
         return false;
@@ -53,8 +55,8 @@ static void wake_main(int number)
     (void)number; /* it is enough that the main thread's wait is interrupted */
 }
 
-/* Waits for signals, which every other thread has blocked: HUP looks at everything again, USR2 only wakes this
- * thread for its end, the rest end the session. */
+/* Waits for signals, which every other thread has blocked: HUP looks at everything again, USR2 only wakes
+ * this thread for its end, the rest end the session. */
 static void *signal_thread(void *context)
 {
     struct signals *signals = context;
@@ -177,9 +179,9 @@ static int serve(struct fs *fs, const struct options *options)
 static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *options)
 {
     static const struct node_operations *const operations[] = {
-        [NODE_ROOT] = &root_operations,           [NODE_FACET] = &facet_operations,
-        [NODE_VALUE] = &value_operations,         [NODE_DIRECTORY] = &directory_operations,
-        [NODE_FILE] = &file_operations,           [NODE_MANIFEST] = &manifest_operations,
+        [NODE_ROOT] = &root_operations,   [NODE_FACET] = &facet_operations,
+        [NODE_VALUE] = &value_operations, [NODE_DIRECTORY] = &directory_operations,
+        [NODE_FILE] = &file_operations,   [NODE_MANIFEST] = &manifest_operations,
     };
     *fs = (struct fs){
         .keeper = keeper,
@@ -196,8 +198,8 @@ static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *
     coherence_create(fs);
 }
 
-/* The order of the end: no request any more, no thread that tells the kernel, the keeper (which writes the manifest), nodes last
- * of all that holds directories. */
+/* The order of the end: no request any more, no thread that tells the kernel, the keeper (which writes the
+ * manifest), nodes last of all that holds directories. */
 static void fs_finish(struct fs *fs)
 {
     coherence_stop(fs);
@@ -224,7 +226,8 @@ static int open_keeper(const struct options *options, struct keeper **keeper)
     };
     int error = keeper_open(options->source, &keeper_options, keeper);
     if (error)
-        fprintf(stderr, "runsfs: %s: can't be opened as a source (%s)\n", options->source, strerrordesc_np(-error));
+        fprintf(stderr, "runsfs: %s: can't be opened as a source (%s)\n", options->source,
+                strerrordesc_np(-error));
     return error;
 }
 

@@ -94,8 +94,8 @@ static int replace_stale(const char *mount_point)
         return 0;
     int error = unmount(mount_point);
     if (error)
-        fprintf(stderr, "runsfs: %s: a stale mount of runsfs can't be taken away (%s); unmount it\n", mount_point,
-                strerrordesc_np(-error));
+        fprintf(stderr, "runsfs: %s: a stale mount of runsfs can't be taken away (%s); unmount it\n",
+                mount_point, strerrordesc_np(-error));
     else
         fprintf(stderr, "runsfs: %s: a stale mount of runsfs was taken away\n", mount_point);
     return error;
@@ -141,8 +141,10 @@ int mountpoint_prepare(const char *source, char **mount_point)
 
     struct stat st;
     if (stat(path, &st) != 0)
-        return complain(path, errno == ENOENT ? "no such directory; make it, or give another mount point"
-                                              : strerrordesc_np(errno), -errno);
+        return complain(path,
+                        errno == ENOENT ? "no such directory; make it, or give another mount point"
+                                        : strerrordesc_np(errno),
+                        -errno);
     char *resolved = realpath(path, NULL);
     if (resolved) {
         free(path);
@@ -151,13 +153,15 @@ int mountpoint_prepare(const char *source, char **mount_point)
     if (!S_ISDIR(st.st_mode))
         return complain(path, "is no directory; give a directory to mount on", -ENOTDIR);
     if (is_runsfs_mount(path))
-        return complain(path, "runsfs is mounted here already; unmount it first, or give another mount point", -EBUSY);
+        return complain(path, "runsfs is mounted here already; unmount it first, or give another mount point",
+                        -EBUSY);
     if (stat(source, &st) != 0)
         return complain(source, strerrordesc_np(errno), -errno);
     if (!S_ISDIR(st.st_mode))
         return complain(source, "is no directory; give the directory that holds the runs", -ENOTDIR);
     if (is_in_runsfs(source))
-        return complain(source, "is shown by a mount of runsfs; give the source of that mount instead", -EINVAL);
+        return complain(source, "is shown by a mount of runsfs; give the source of that mount instead",
+                        -EINVAL);
     if (is_beneath(path, source))
         return complain(path, "lies in the source; give a mount point outside of it", -EINVAL);
     return 0;

@@ -6,11 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The coarsest clock tick with which a kernel without exact times stamps files (HZ=100), with a margin. */
-#define CLOCK_TICK_NS 20000000ll
-
-bool nodes_times_are_exact;
-
 /* ---- the hash ---- */
 
 static uint64_t mix(uint64_t a, uint64_t b)
@@ -88,7 +83,8 @@ static void hash_remove(struct nodes *nodes, struct node *node)
 static struct directory_node *find_directory(struct nodes *nodes, const struct node *parent,
                                              const struct directory *directory)
 {
-    for (struct node *node = *bucket(nodes, directory_hash(parent, directory)); node; node = node->hash_next) {
+    for (struct node *node = *bucket(nodes, directory_hash(parent, directory)); node;
+         node = node->hash_next) {
         struct directory_node *found = (struct directory_node *)node;
         if (node->kind == NODE_DIRECTORY && found->parent == parent && found->directory == directory)
             return found;
@@ -168,7 +164,8 @@ static bool is_static(const struct node *node)
     return node->kind == NODE_ROOT || node->kind == NODE_FACET;
 }
 
-/* Takes a node that nobody has out of the tables; the lock is held. Freed by node_release, without the lock. */
+/* Takes a node that nobody has out of the tables; the lock is held. Freed by node_release, without the lock.
+ */
 static void node_unlink(struct nodes *nodes, struct node *node)
 {
     hash_remove(nodes, node);
@@ -267,8 +264,8 @@ struct directory_node *nodes_directory(struct nodes *nodes, struct node *parent,
     return node;
 }
 
-struct file_node *nodes_file(struct nodes *nodes, const struct identity *identity, struct directory *directory,
-                             const char *name)
+struct file_node *nodes_file(struct nodes *nodes, const struct identity *identity,
+                             struct directory *directory, const char *name)
 {
     pthread_mutex_lock(&nodes->lock);
     struct file_node *file = find_file(nodes, identity);
@@ -329,7 +326,8 @@ struct file_node *nodes_file_known(struct nodes *nodes, const struct identity *i
     return file;
 }
 
-struct directory_node *nodes_directory_known(struct nodes *nodes, struct node *parent, struct directory *directory)
+struct directory_node *nodes_directory_known(struct nodes *nodes, struct node *parent,
+                                             struct directory *directory)
 {
     pthread_mutex_lock(&nodes->lock);
     struct directory_node *node = find_directory(nodes, parent, directory);
@@ -407,61 +405,7 @@ void nodes_directory_moved(struct nodes *nodes, struct directory_node *node, str
         node_unref(nodes, old_parent);
 }
 
-/* ---- records ---- */
-
-static struct record *record_of(struct node *node)
-{
-    if (node->kind == NODE_FILE)
-        return &((struct file_node *)node)->record;
-    return &((struct directory_node *)node)->record;
-}
-
-static int64_t nanoseconds(struct timespec time)
-{
-    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
-static struct record record_make(const struct attributes *attributes)
-{
-    return (struct record){
-        .mtime_ns = nanoseconds(attributes->stat.st_mtim),
-        .ctime_ns = nanoseconds(attributes->stat.st_ctim),
-        .size_bytes = attributes->stat.st_size,
-    };
-}
-
-static bool record_is_racy(const struct record *record)
-{
-    if (nodes_times_are_exact)
-        return false;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    return record->ctime_ns > nanoseconds(now) - CLOCK_TICK_NS;
-}
-
-void nodes_record(struct nodes *nodes, struct node *node, const struct attributes *attributes)
-{
-    struct record record = record_make(attributes);
-    bool racy = record_is_racy(&record);
-    pthread_mutex_lock(&nodes->lock);
-    *record_of(node) = record;
-    node->racy = racy;
-    pthread_mutex_unlock(&nodes->lock);
-}
-
-bool nodes_record_matches(struct nodes *nodes, struct node *node, const struct attributes *attributes)
-{
-    struct record record = record_make(attributes);
-    bool racy = record_is_racy(&record);
-    pthread_mutex_lock(&nodes->lock);
-    struct record *known = record_of(node);
-    bool matches = !node->racy && known->mtime_ns == record.mtime_ns && known->ctime_ns == record.ctime_ns &&
-                   known->size_bytes == record.size_bytes;
-    *known = record;
-    node->racy = racy;
-    pthread_mutex_unlock(&nodes->lock);
-    return matches;
-}
+/* ---- all of them ---- */
 
 void nodes_init(struct nodes *nodes, struct source *source, const struct node_operations *const operations[])
 {
@@ -480,7 +424,8 @@ void nodes_init(struct nodes *nodes, struct source *source, const struct node_op
 
 void nodes_finish(struct nodes *nodes)
 {
-    /* Children refer to parents, so what is freed first must not take its parent along: all are taken out before. */
+    /* Children refer to parents, so what is freed first must not take its parent along: all are taken out
+     * before. */
     for (size_t i = 0; i < nodes->bucket_count; i++)
         for (struct node *node = nodes->buckets[i], *next; node; node = next) {
             next = node->hash_next;

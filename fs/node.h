@@ -1,9 +1,10 @@
 /*
  * Nodes: what the kernel knows by number. The number is the node's address, except that the root is 1.
  *
- * Identity. A file that is no directory is one node whatever path leads to it: one page cache, one set of locks, right
- * link counts. A directory can stand at one place only in the kernel's tree, so a real directory has one node per
- * place where it is shown: under runs/, under by-status/verified/<run>/, and so on; all of them refer to one `struct directory`.
+ * Identity. A file that is no directory is one node whatever path leads to it: one page cache, one set of
+ * locks, right link counts. A directory can stand at one place only in the kernel's tree, so a real directory
+ * has one node per place where it is shown: under runs/, under by-status/verified/<run>/, and so on; all of
+ * them refer to one `struct directory`.
  *
  *   kind            found by                            shows
  *   NODE_ROOT       (the one)                           the mount's top
@@ -13,10 +14,11 @@
  *   NODE_FILE       device, inode number, birth time    any other real file
  *   NODE_MANIFEST   its snapshot                        the manifest's bytes at one moment
  *
- * A node lives while the kernel has looked it up (lookups) or somebody here refers to it (references). Memory is spent
- * with care: there is one for every file that the kernel has seen.
+ * A node lives while the kernel has looked it up (lookups) or somebody here refers to it (references). Memory
+ * is spent with care: there is one for every file that the kernel has seen.
  *
- * Locking: nodes->lock guards the tables, counts, names, places and records; a leaf lock, held for no system call.
+ * Locking: nodes->lock guards the tables, counts, names, places and records; a leaf lock, held for no system
+ * call.
  */
 #ifndef RUNSFS_FS_NODE_H
 #define RUNSFS_FS_NODE_H
@@ -46,15 +48,15 @@ struct node {
     unsigned references;
     uint32_t generation; /* node numbers are addresses, and so come again: this tells them apart */
     uint8_t kind;
-    bool racy;     /* the record is so fresh that a further change may have the same times */
-    bool removed;  /* of NODE_DIRECTORY: removed through the mount; who is in it finds it empty */
-    bool spoiled;  /* of NODE_MANIFEST: written to, so what the kernel has of it is no snapshot */
+    bool racy;    /* the record is so fresh that a further change may have the same times */
+    bool removed; /* of NODE_DIRECTORY: removed through the mount; who is in it finds it empty */
+    bool spoiled; /* of NODE_MANIFEST: written to, so what the kernel has of it is no snapshot */
 };
 
 struct directory_node {
     struct node node;
-    struct node *parent;             /* a reference */
-    struct directory *directory;     /* a reference */
+    struct node *parent;         /* a reference */
+    struct directory *directory; /* a reference */
     struct directory_node *next_place;
     struct record record;
 };
@@ -62,34 +64,35 @@ struct directory_node {
 struct file_node {
     struct node node;
     struct identity identity;
-    struct directory *directory;     /* where it was last seen; a reference */
-    char *name;                      /* and its name there */
-    struct handle *handles;          /* open ones */
+    struct directory *directory; /* where it was last seen; a reference */
+    char *name;                  /* and its name there */
+    struct handle *handles;      /* open ones */
     struct record record;
 };
 
 struct view_node {
     struct node node;
     enum facet_id facet;
-    struct facet_value *value;       /* of NODE_VALUE */
+    struct facet_value *value; /* of NODE_VALUE */
 };
 
 struct manifest_node {
     struct node node;
-    struct snapshot *snapshot;       /* a reference */
+    struct snapshot *snapshot; /* a reference */
     struct handle *handles;
 };
 
 struct nodes {
     pthread_mutex_t lock;
     struct source *source;
-    const struct node_operations *operations[NODE_MANIFEST + 1]; /* by kind; set by the owner before any node is made */
+    const struct node_operations
+        *operations[NODE_MANIFEST + 1]; /* by kind; set by the owner before any node is made */
     struct node **buckets;
     size_t bucket_count, count;
     uint32_t generation;
     struct node root;
     struct view_node facets[FACET_COUNT];
-    struct directory_node *runs;     /* the source's root under runs/ */
+    struct directory_node *runs; /* the source's root under runs/ */
 };
 
 /* Frees what the kernel never released (entry.c has the handles). */
@@ -104,8 +107,8 @@ struct node *node_of_number(struct nodes *nodes, uint64_t number);
 
 /* Found or made, with one more lookup: to be given to the kernel or taken back with nodes_forget. */
 struct directory_node *nodes_directory(struct nodes *nodes, struct node *parent, struct directory *directory);
-struct file_node *nodes_file(struct nodes *nodes, const struct identity *identity, struct directory *directory,
-                             const char *name);
+struct file_node *nodes_file(struct nodes *nodes, const struct identity *identity,
+                             struct directory *directory, const char *name);
 struct view_node *nodes_value(struct nodes *nodes, enum facet_id facet, struct facet_value *value);
 /* A new node, never found again; takes over the reference to snapshot. */
 struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snapshot);
@@ -117,8 +120,10 @@ void node_unref(struct nodes *nodes, struct node *node);
 
 /* Known nodes, each with a reference; NULL where there is none. */
 struct file_node *nodes_file_known(struct nodes *nodes, const struct identity *identity);
-struct directory_node *nodes_directory_known(struct nodes *nodes, struct node *parent, struct directory *directory);
-/* The places of a directory other than `but` (may be NULL), each with a reference, in an array that the caller frees; their number. */
+struct directory_node *nodes_directory_known(struct nodes *nodes, struct node *parent,
+                                             struct directory *directory);
+/* The places of a directory other than `but` (may be NULL), each with a reference, in an array that the
+ * caller frees; their number. */
 size_t nodes_places(struct nodes *nodes, struct directory *directory, const struct node *but,
                     struct directory_node ***places);
 void nodes_directory_removed(struct nodes *nodes, struct directory *directory);
@@ -127,7 +132,8 @@ bool nodes_have_places(struct nodes *nodes, struct directory *directory);
 size_t nodes_all(struct nodes *nodes, struct node ***all);
 
 /* A file was met, or was moved, at name in directory. */
-void nodes_file_at(struct nodes *nodes, struct file_node *file, struct directory *directory, const char *name);
+void nodes_file_at(struct nodes *nodes, struct file_node *file, struct directory *directory,
+                   const char *name);
 /* Where a file was last seen: a reference to the directory and a copy of the name, both the caller's. */
 void nodes_file_place(struct nodes *nodes, struct file_node *file, struct directory **directory, char **name);
 bool nodes_file_is_at(struct nodes *nodes, const struct file_node *file, const struct directory *directory,

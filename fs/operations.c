@@ -1,5 +1,6 @@
 /*
- * From the kernel's requests to the operations of the node's kind; no behaviour of its own but the default answers.
+ * From the kernel's requests to the operations of the node's kind; no behaviour of its own but the default
+ * answers.
  */
 #include "fs/coherence.h"
 #include "fs/real/real.h"
@@ -16,27 +17,29 @@ static struct node *node_of(fuse_req_t req, fuse_ino_t number)
 }
 
 /* Replies and returns if the kind has no such operation: a derived directory is not to be changed. */
-#define REQUIRE(node, operation, error)                                                                              \
-    do {                                                                                                             \
-        if (!(node)->operations->operation) {                                                                        \
-            fuse_reply_err(req, (error));                                                                            \
-            return;                                                                                                  \
-        }                                                                                                            \
+#define REQUIRE(node, operation, error)       \
+    do {                                      \
+        if (!(node)->operations->operation) { \
+            fuse_reply_err(req, (error));     \
+            return;                           \
+        }                                     \
     } while (0)
 
 static void op_init(void *userdata, struct fuse_conn_info *connection)
 {
     struct fs *fs = userdata;
     static const unsigned wanted = FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK | FUSE_CAP_PARALLEL_DIROPS |
-                                   FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO |
-                                   FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO | FUSE_CAP_CACHE_SYMLINKS |
-                                   FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_IOCTL_DIR |
-                                   FUSE_CAP_NO_OPENDIR_SUPPORT;
+                                   FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_READDIRPLUS |
+                                   FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
+                                   FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+                                   FUSE_CAP_IOCTL_DIR | FUSE_CAP_NO_OPENDIR_SUPPORT;
     connection->want |= connection->capable & wanted;
-    /* Truncation by open comes as a SETATTR of its own, so that one place does it and the keeper hears of it. Writes go through
-     * at once: a small one kept as a whole page could undo a change made beside the mount. */
-    connection->want &= ~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |
-                                    FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_HANDLE_KILLPRIV);
+    /* Truncation by open comes as a SETATTR of its own, so that one place does it and the keeper hears of it.
+     * Writes go through at once: a small one kept as a whole page could undo a change made beside the mount.
+     */
+    connection->want &=
+        ~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |
+                    FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_HANDLE_KILLPRIV);
     connection->max_write = 1 << 20;
     connection->max_readahead = 1 << 20;
     fs->zero_message_opendir = connection->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;
@@ -68,7 +71,8 @@ static void op_getattr(fuse_req_t req, fuse_ino_t number, struct fuse_file_info 
     node->operations->getattr(fs_of(req), req, node, fi);
 }
 
-static void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set, struct fuse_file_info *fi)
+static void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int to_set,
+                       struct fuse_file_info *fi)
 {
     struct node *node = node_of(req, number);
     REQUIRE(node, setattr, EPERM);
@@ -124,8 +128,8 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
     if (from->kind != NODE_DIRECTORY || to->kind != NODE_DIRECTORY)
         fuse_reply_err(req, EPERM);
     else
-        real_rename(fs_of(req), req, (struct directory_node *)from, name, (struct directory_node *)to, new_name,
-                    flags);
+        real_rename(fs_of(req), req, (struct directory_node *)from, name, (struct directory_node *)to,
+                    new_name, flags);
 }
 
 static void op_link(fuse_req_t req, fuse_ino_t number, fuse_ino_t new_parent, const char *new_name)
@@ -137,7 +141,8 @@ static void op_link(fuse_req_t req, fuse_ino_t number, fuse_ino_t new_parent, co
         real_link(fs_of(req), req, node_of(req, number), (struct directory_node *)parent, new_name);
 }
 
-static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                      struct fuse_file_info *fi)
 {
     struct node *node = node_of(req, parent);
     REQUIRE(node, create, EPERM);
@@ -183,7 +188,8 @@ static void op_opendir(fuse_req_t req, fuse_ino_t number, struct fuse_file_info 
         fuse_reply_open(req, fi);
 }
 
-static void op_readdir(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *fi)
+static void op_readdir(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
+                       struct fuse_file_info *fi)
 {
     struct node *node = node_of(req, number);
     (void)fi;
@@ -191,7 +197,8 @@ static void op_readdir(fuse_req_t req, fuse_ino_t number, size_t size, off_t off
     node->operations->readdir(fs_of(req), req, node, size, offset);
 }
 
-static void op_readdirplus(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *fi)
+static void op_readdirplus(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset,
+                           struct fuse_file_info *fi)
 {
     struct node *node = node_of(req, number);
     (void)fi;
@@ -266,12 +273,13 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, s
     if (node_of(req, in)->kind == NODE_MANIFEST)
         fuse_reply_err(req, EOPNOTSUPP);
     else
-        real_copy_file_range(fs_of(req), req, node_of(req, in), in_offset, in_fi, node_of(req, out), out_offset,
-                             out_fi, length, flags);
+        real_copy_file_range(fs_of(req), req, node_of(req, in), in_offset, in_fi, node_of(req, out),
+                             out_offset, out_fi, length, flags);
 }
 
-static void op_ioctl(fuse_req_t req, fuse_ino_t number, unsigned command, void *argument, struct fuse_file_info *fi,
-                     unsigned flags, const void *in, size_t in_size, size_t out_size)
+static void op_ioctl(fuse_req_t req, fuse_ino_t number, unsigned command, void *argument,
+                     struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size,
+                     size_t out_size)
 {
     (void)argument;
     if (flags & FUSE_IOCTL_COMPAT)
@@ -280,8 +288,8 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t number, unsigned command, void *
         real_ioctl(fs_of(req), req, node_of(req, number), command, fi, in, in_size, out_size);
 }
 
-/* No flush (a write is with the source when it returns), no access (the kernel decides by mode and ACL), and no locks: the
- * kernel keeps them for all users of the mount, since a file is one inode in every view. */
+/* No flush (a write is with the source when it returns), no access (the kernel decides by mode and ACL), and
+ * no locks: the kernel keeps them for all users of the mount, since a file is one inode in every view. */
 const struct fuse_lowlevel_ops fs_operations = {
     .init = op_init,
     .lookup = op_lookup,

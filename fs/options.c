@@ -1,5 +1,6 @@
 /*
- * Parsing the command line: see options.h. What is not ours goes on to libfuse, which knows the kernel's mount options.
+ * Parsing the command line: see options.h. What is not ours goes on to libfuse, which knows the kernel's
+ * mount options.
  */
 #include "fs/options.h"
 #include "core/base/limits.h"
@@ -20,7 +21,10 @@ struct raw_options {
     unsigned poll_interval_ms, descriptors, max_threads;
 };
 
-#define OPTION(text, member) {text, offsetof(struct raw_options, member), 1}
+#define OPTION(text, member)                          \
+    {                                                 \
+        text, offsetof(struct raw_options, member), 1 \
+    }
 
 static const struct fuse_opt option_table[] = {
     OPTION("-h", help),
@@ -56,7 +60,8 @@ static const char help_text[] =
     "    -h, --help          print this\n"
     "    -V, --version       print the version\n"
     "    -o ro               change nothing, the manifest on disk included\n"
-    "    -o allow_other      let other users in; mounted by root, each with just the rights the source gives him\n"
+    "    -o allow_other      let other users in; mounted by root, each with just the rights the source gives "
+    "him\n"
     "    -o watch=KIND       auto, fanotify, inotify or poll (auto)\n"
     "    -o poll_ms=N        how often to look at what can't be watched (1000)\n"
     "    -o fds=N            descriptors to hold at most (256)\n"
@@ -111,8 +116,8 @@ static int check(const struct raw_options *raw, struct options *options)
     }
     unsigned set_aside = LIMIT_DESCRIPTORS_SET_ASIDE + raw->max_threads * LIMIT_DESCRIPTORS_PER_THREAD;
     if (raw->descriptors < 2 * set_aside) {
-        fprintf(stderr, "runsfs: fds=%u: at least %u are needed with %u threads\n", raw->descriptors, 2 * set_aside,
-                raw->max_threads);
+        fprintf(stderr, "runsfs: fds=%u: at least %u are needed with %u threads\n", raw->descriptors,
+                2 * set_aside, raw->max_threads);
         return -EINVAL;
     }
     options->descriptors = raw->descriptors - set_aside;
@@ -140,7 +145,8 @@ static int take_over(struct raw_options *raw, struct options *options)
         options->log_level = LOG_LEVEL_DEBUG;
     options->source = resolve(raw->source, "a directory of runs");
     /* Not resolved here: a mount point on which a killed daemon's mount still stands can't be looked at. */
-    options->mount_point = options->source ? memory_copy_text(raw->mount_point, strlen(raw->mount_point)) : NULL;
+    options->mount_point =
+        options->source ? memory_copy_text(raw->mount_point, strlen(raw->mount_point)) : NULL;
     return options->source ? 0 : -EINVAL;
 }
 

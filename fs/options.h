@@ -8,8 +8,8 @@
 #include "core/base/log.h"
 
 struct options {
-    char *source;              /* absolute */
-    char *mount_point;         /* absolute */
+    char *source;      /* absolute */
+    char *mount_point; /* absolute */
     bool foreground, single_thread, read_only, to_syslog;
     enum watch_backend watch;
     enum log_level log_level;
@@ -19,8 +19,8 @@ struct options {
     struct fuse_args mount_arguments; /* what is libfuse's and the kernel's */
 };
 
-/* Parses; prints help, version or one line of error by itself. 0 to go on; 1 where all is done (exit 0); -EINVAL for
- * an error that was told. options_free in any case. */
+/* Parses; prints help, version or one line of error by itself. 0 to go on; 1 where all is done (exit 0);
+ * -EINVAL for an error that was told. options_free in any case. */
 int options_parse(int count, char **arguments, struct options *options);
 void options_free(struct options *options);
 

@@ -17,8 +17,9 @@
 #define LIMIT_COUNT (1ull << 53)
 /* Bytes of a name in a directory, as the kernel has it. */
 #define LIMIT_NAME_BYTES 255
-/* Descriptors that the daemon holds at most, unless told otherwise, and what is set aside of them: for itself (the
- * watch, the log, files of unlinked names, the manifest's) and for each worker thread (its connection, one request's own). */
+/* Descriptors that the daemon holds at most, unless told otherwise, and what is set aside of them: for itself
+ * (the watch, the log, files of unlinked names, the manifest's) and for each worker thread (its connection,
+ * one request's own). */
 #define LIMIT_DESCRIPTORS 256
 #define LIMIT_DESCRIPTORS_SET_ASIDE 40
 #define LIMIT_DESCRIPTORS_PER_THREAD 3

@@ -1,5 +1,6 @@
 /*
- * The keeper's life, its notes and its lock. What the notes mean is scan.c's; the manifest's file is publish.c's.
+ * The keeper's life, its notes and its lock. What the notes mean is scan.c's; the manifest's file is
+ * publish.c's.
  */
 #include "core/keeper/keeper_internal.h"
 #include "core/base/log.h"
@@ -27,7 +28,8 @@ static void note_wake(struct keeper *keeper)
     pthread_cond_signal(&keeper->wake);
 }
 
-/* notes_lock is held. The member stays allocated until its notes are settled: scan.c marks it dead instead. */
+/* notes_lock is held. The member stays allocated until its notes are settled: scan.c marks it dead instead.
+ */
 void note_member(struct keeper *keeper, struct member *member, const char *name)
 {
     if (name[0] == '\0') {
@@ -189,8 +191,8 @@ enum manifest_finding keeper_manifest_finding(struct keeper *keeper, struct run_
     return finding;
 }
 
-int keeper_each_candidate(struct keeper *keeper, int (*visit)(const char *framework, const char *name, void *context),
-                          void *context)
+int keeper_each_candidate(struct keeper *keeper,
+                          int (*visit)(const char *framework, const char *name, void *context), void *context)
 {
     struct member_position at_framework = {0};
     for (struct member *framework; (framework = member_next_child(keeper->root, &at_framework));) {
@@ -226,8 +228,8 @@ bool keeper_is_manifest(struct keeper *keeper, const struct directory *directory
 
 /* ---- the keeper's thread ---- */
 
-/* Waits on `wake` until the monotonic time until_ms (-1: for ever) unless something is noted or was settled. notes_lock
- * is held. */
+/* Waits on `wake` until the monotonic time until_ms (-1: for ever) unless something is noted or was settled.
+ * notes_lock is held. */
 static void wait_for_work(struct keeper *keeper, int64_t until_ms)
 {
     while (!keeper->stopping && !keeper->settled && !atomic_load(&keeper->pending)) {
@@ -248,7 +250,8 @@ static int64_t earlier(int64_t a_ms, int64_t b_ms)
     return a_ms < b_ms ? a_ms : b_ms;
 }
 
-/* Settles what is noted, polls what no watch tells of, and writes the manifest when it is due; idle otherwise. */
+/* Settles what is noted, polls what no watch tells of, and writes the manifest when it is due; idle
+ * otherwise. */
 static void *keeper_thread(void *context)
 {
     struct keeper *keeper = context;

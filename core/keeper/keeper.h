@@ -1,13 +1,13 @@
 /*
- * The keeper makes the manifest true: it owns the index, hears of every change (from the watch, and from fs for what goes through
- * the mount), derives what they mean, and keeps the manifest's file.
+ * The keeper makes the manifest true: it owns the index, hears of every change (from the watch, and from fs
+ * for what goes through the mount), derives what they mean, and keeps the manifest's file.
  *
- * A change is first only noted, which is cheap and never waits for the disk; whoever then looks (keeper_lock) first
- * settles what is noted: reads just the runs that were named. So a look that begins after a note sees what was noted,
- * without any thread having to be waited for.
+ * A change is first only noted, which is cheap and never waits for the disk; whoever then looks (keeper_lock)
+ * first settles what is noted: reads just the runs that were named. So a look that begins after a note sees
+ * what was noted, without any thread having to be waited for.
  *
- * Locks, in this order: keeper->lock (the index; held while small files are read), notes_lock (the notes; never held
- * for a system call). A listener or handler may note at any time, holding anything.
+ * Locks, in this order: keeper->lock (the index; held while small files are read), notes_lock (the notes;
+ * never held for a system call). A listener or handler may note at any time, holding anything.
  */
 #ifndef RUNSFS_KEEPER_KEEPER_H
 #define RUNSFS_KEEPER_KEEPER_H
@@ -18,19 +18,21 @@
 struct keeper;
 
 struct keeper_options {
-    bool read_only;              /* never write the manifest */
+    bool read_only; /* never write the manifest */
     enum watch_backend watch;
-    unsigned poll_interval_ms;   /* for what can't be watched; 0 is LIMIT_POLL_INTERVAL_MS */
-    unsigned descriptors;        /* for the cache of directories; 0 is a default */
+    unsigned poll_interval_ms; /* for what can't be watched; 0 is LIMIT_POLL_INTERVAL_MS */
+    unsigned descriptors;      /* for the cache of directories; 0 is a default */
 };
 
-/* Opens a source, scans it whole, adopts the manifest that stands there and, unless read_only, writes it where it is
- * not true. No thread runs yet. 0 and *keeper, to be closed with keeper_close; -errno of opening the source. */
+/* Opens a source, scans it whole, adopts the manifest that stands there and, unless read_only, writes it
+ * where it is not true. No thread runs yet. 0 and *keeper, to be closed with keeper_close; -errno of opening
+ * the source. */
 int keeper_open(const char *source_path, const struct keeper_options *options, struct keeper **keeper);
-/* Starts the watch and the thread that settles and writes. listener (may be NULL) is told every change from the watch, after it was
- * noted, on the watch's thread. */
+/* Starts the watch and the thread that settles and writes. listener (may be NULL) is told every change from
+ * the watch, after it was noted, on the watch's thread. */
 int keeper_start(struct keeper *keeper, watch_listener *listener, void *context);
-/* Ends the threads and writes the manifest if it is due. The listener is not called any more. Safe to call twice. */
+/* Ends the threads and writes the manifest if it is due. The listener is not called any more. Safe to call
+ * twice. */
 void keeper_stop(struct keeper *keeper);
 /* keeper_stop, and frees all. */
 void keeper_close(struct keeper *keeper);
@@ -41,21 +43,24 @@ struct watch *keeper_watch(struct keeper *keeper);
 const char *keeper_manifest_name(const struct keeper *keeper);
 bool keeper_is_manifest(struct keeper *keeper, const struct directory *directory, const char *name);
 
-/* Something about name in directory changed: to be called after the change and before anybody is told that it is done. */
+/* Something about name in directory changed: to be called after the change and before anybody is told that it
+ * is done. */
 void keeper_note(struct keeper *keeper, struct directory *directory, const char *name);
-/* What stood at name in directory stands at new_name in new_directory now (or they changed places): one note, so that nobody sees
- * it at neither. */
+/* What stood at name in directory stands at new_name in new_directory now (or they changed places): one note,
+ * so that nobody sees it at neither. */
 void keeper_note_move(struct keeper *keeper, struct directory *directory, const char *name,
                       struct directory *new_directory, const char *new_name);
-/* The content of the file with this inode number changed, by whatever name: notes the runs that have it as a hard link. */
+/* The content of the file with this inode number changed, by whatever name: notes the runs that have it as a
+ * hard link. */
 void keeper_note_content(struct keeper *keeper, uint64_t ino);
 /* Everything may have changed (events lost, SIGHUP). */
 void keeper_note_all(struct keeper *keeper);
-/* Somebody begins (+1) or ends (-1) to write the manifest's file through the mount: it is not replaced under him meanwhile, up to a limit. */
+/* Somebody begins (+1) or ends (-1) to write the manifest's file through the mount: it is not replaced under
+ * him meanwhile, up to a limit. */
 void keeper_hold_manifest(struct keeper *keeper, int change);
 
-/* Somebody took the manifest away through the mount: it is not written for a moment, in which he can make a new one. Returns its end
- * (monotonic, ms). Takes the lock. */
+/* Somebody took the manifest away through the mount: it is not written for a moment, in which he can make a
+ * new one. Returns its end (monotonic, ms). Takes the lock. */
 int64_t keeper_pause_manifest(struct keeper *keeper);
 
 /* Settles what is noted and gives the index, locked until keeper_unlock. */
@@ -65,8 +70,8 @@ void keeper_unlock(struct keeper *keeper);
 struct directory *keeper_run_directory(struct keeper *keeper, const struct run *run);
 /* The run in a directory; NULL for none. The caller holds the lock. */
 struct run *keeper_run_of_directory(struct keeper *keeper, const struct directory *directory);
-/* The manifest as it is now, and the stamp of the file if it holds just this (all zero otherwise). NULL where something stands there that is no regular
- * file. The caller unrefs. Takes the lock. */
+/* The manifest as it is now, and the stamp of the file if it holds just this (all zero otherwise). NULL where
+ * something stands there that is no regular file. The caller unrefs. Takes the lock. */
 struct snapshot *keeper_manifest(struct keeper *keeper, struct file_stamp *on_disk);
 /* Writes the manifest now if it is not true on disk. 0 (also when nothing was to be written); -errno. */
 int keeper_flush(struct keeper *keeper);
@@ -74,18 +79,21 @@ int keeper_flush(struct keeper *keeper);
 /* What keeper_check_manifest finds of the manifest's file. */
 enum manifest_finding {
     MANIFEST_TRUE,
-    MANIFEST_MISSING,     /* and there are runs */
+    MANIFEST_MISSING, /* and there are runs */
     MANIFEST_EMPTY,
-    MANIFEST_BROKEN,      /* not JSON */
+    MANIFEST_BROKEN, /* not JSON */
     MANIFEST_FOREIGN,
     MANIFEST_DIFFERS,
     MANIFEST_NOT_A_FILE,
     MANIFEST_UNREADABLE,
 };
-/* What was found of the file when it was last read (read_only keepers: at opening). fault is set for MANIFEST_BROKEN and _FOREIGN. */
+/* What was found of the file when it was last read (read_only keepers: at opening). fault is set for
+ * MANIFEST_BROKEN and _FOREIGN. */
 enum manifest_finding keeper_manifest_finding(struct keeper *keeper, struct run_fault *fault);
-/* Calls visit for every directory where a run could be and is none (it has neither file). The caller holds the lock. */
-int keeper_each_candidate(struct keeper *keeper, int (*visit)(const char *framework, const char *name, void *context),
+/* Calls visit for every directory where a run could be and is none (it has neither file). The caller holds
+ * the lock. */
+int keeper_each_candidate(struct keeper *keeper,
+                          int (*visit)(const char *framework, const char *name, void *context),
                           void *context);
 
 #endif

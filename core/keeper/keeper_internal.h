@@ -1,6 +1,6 @@
 /*
- * What the parts of the keeper share: keeper.c (life, notes, locks), scan.c (which directories are frameworks and
- * runs; settling), links.c (run files with several names), publish.c (the manifest's file).
+ * What the parts of the keeper share: keeper.c (life, notes, locks), scan.c (which directories are frameworks
+ * and runs; settling), links.c (run files with several names), publish.c (the manifest's file).
  */
 #ifndef RUNSFS_KEEPER_INTERNAL_H
 #define RUNSFS_KEEPER_INTERNAL_H
@@ -14,12 +14,12 @@
 struct note {
     struct note *next;
     struct member *member;
-    char name[];                 /* "" for the member itself */
+    char name[]; /* "" for the member itself */
 };
 
 struct publisher {
-    struct snapshot *on_disk;    /* what the file holds; NULL where that is unknown or not ours */
-    struct file_stamp stamp;     /* the file's; all zero for none */
+    struct snapshot *on_disk; /* what the file holds; NULL where that is unknown or not ours */
+    struct file_stamp stamp;  /* the file's; all zero for none */
     enum manifest_finding finding;
     struct run_fault fault;
     bool judged;                 /* what stands there with this stamp was read */
@@ -28,14 +28,14 @@ struct publisher {
     uint64_t written_generation; /* of the index, when the file was last written */
     bool keep_broken;            /* what stands there is not understood: keep a copy before it is replaced */
     int64_t first_change_ms, last_change_ms; /* monotonic; 0 for none since the last write */
-    int64_t not_before_ms;       /* no write before this (share of a core; retry after an error) */
-    int64_t hold_until_ms;       /* somebody is writing the file himself */
-    _Atomic(unsigned) holders;   /* open for writing through the mount */
-    bool writing;                /* publish_write is at it, without the lock */
-    bool recheck;                /* somebody touched the file meanwhile */
+    int64_t not_before_ms;     /* no write before this (share of a core; retry after an error) */
+    int64_t hold_until_ms;     /* somebody is writing the file himself */
+    _Atomic(unsigned) holders; /* open for writing through the mount */
+    bool writing;              /* publish_write is at it, without the lock */
+    bool recheck;              /* somebody touched the file meanwhile */
     unsigned retry_ms;
     int last_error;
-    uint64_t generation;         /* of the index, last seen by publish_notice */
+    uint64_t generation; /* of the index, last seen by publish_notice */
 };
 
 struct keeper {
@@ -46,20 +46,21 @@ struct keeper {
     struct index *index;
     pthread_mutex_t lock;
     struct member *root;
-    size_t unwatched;            /* members that are polled */
-    size_t unlisted;             /* members that can't be listed: the index misses what is in them */
-    unsigned polls;              /* counts polls up */
-    unsigned listing;            /* counts listings up, for member->seen */
+    size_t unwatched; /* members that are polled */
+    size_t unlisted;  /* members that can't be listed: the index misses what is in them */
+    unsigned polls;   /* counts polls up */
+    unsigned listing; /* counts listings up, for member->seen */
     struct publisher publisher;
 
     pthread_mutex_t notes_lock;
-    pthread_cond_t wake;         /* with notes_lock: something for the keeper's thread */
+    pthread_cond_t wake; /* with notes_lock: something for the keeper's thread */
     struct note *notes_first, **notes_last;
-    struct link_table *links;    /* links.c's: runs by the inode numbers of their files, once one has other names */
+    struct link_table
+        *links; /* links.c's: runs by the inode numbers of their files, once one has other names */
     _Atomic(bool) has_links;
     bool manifest_noted, manifest_closed, rescan_noted, stopping;
-    bool settled;                /* since the keeper's thread last looked */
-    _Atomic(bool) pending;       /* anything noted? a look without is one atomic read */
+    bool settled;          /* since the keeper's thread last looked */
+    _Atomic(bool) pending; /* anything noted? a look without is one atomic read */
 
     pthread_t thread;
     bool started;
@@ -78,15 +79,15 @@ void links_update(struct keeper *keeper, struct member *member, const struct run
 void links_finish(struct keeper *keeper);
 
 /* scan.c; the caller holds keeper->lock. */
-void scan_begin(struct keeper *keeper);                     /* the first scan */
-void scan_settle(struct keeper *keeper);                    /* all notes, until there are none */
-void scan_poll(struct keeper *keeper);                      /* looks at what no watch tells of */
-void scan_end(struct keeper *keeper);                       /* frees all members */
+void scan_begin(struct keeper *keeper);  /* the first scan */
+void scan_settle(struct keeper *keeper); /* all notes, until there are none */
+void scan_poll(struct keeper *keeper);   /* looks at what no watch tells of */
+void scan_end(struct keeper *keeper);    /* frees all members */
 
 /* publish.c; the caller holds keeper->lock. */
-void publish_settle(struct keeper *keeper, bool closed);    /* the file was changed by somebody */
-void publish_notice(struct keeper *keeper);                 /* notes that the index changed */
-int64_t publish_due_ms(struct keeper *keeper);              /* when to write, monotonic; -1 for never */
+void publish_settle(struct keeper *keeper, bool closed); /* the file was changed by somebody */
+void publish_notice(struct keeper *keeper);              /* notes that the index changed */
+int64_t publish_due_ms(struct keeper *keeper);           /* when to write, monotonic; -1 for never */
 /* Writes the file; gives up the lock while it does, and has it again on return. */
 int publish_write(struct keeper *keeper);
 

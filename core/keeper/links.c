@@ -1,8 +1,9 @@
 /*
- * Run files with several names. `cp -al` of a run, or a tool that merges equal files, gives two runs one metrics.json: written by one
- * name, both change, and no watch tells of the other. So from the first such file on there is a table of runs by the inode numbers of
- * their files; when one is found changed, or is written through the mount by whatever name, the others are noted. All are
- * polled besides, since a name may lie outside of the source.
+ * Run files with several names. `cp -al` of a run, or a tool that merges equal files, gives two runs one
+ * metrics.json: written by one name, both change, and no watch tells of the other. So from the first such
+ * file on there is a table of runs by the inode numbers of their files; when one is found changed, or is
+ * written through the mount by whatever name, the others are noted. All are polled besides, since a name may
+ * lie outside of the source.
  *
  * A source without such files has no table and pays one comparison a run.
  */

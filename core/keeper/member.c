@@ -1,5 +1,6 @@
 /*
- * The tables of members: see member.h. Chains of about one, doubled as they fill; never shrunk but when they are empty.
+ * The tables of members: see member.h. Chains of about one, doubled as they fill; never shrunk but when they
+ * are empty.
  */
 #include "core/keeper/member.h"
 #include "core/base/memory.h"

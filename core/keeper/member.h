@@ -1,6 +1,7 @@
 /*
- * Members: the directories that the layout makes a framework or the place of a run. There is one for every run, so they are small: a
- * member with children has a table of them by name, whose chains run through the children.
+ * Members: the directories that the layout makes a framework or the place of a run. There is one for every
+ * run, so they are small: a member with children has a table of them by name, whose chains run through the
+ * children.
  */
 #ifndef RUNSFS_KEEPER_MEMBER_H
 #define RUNSFS_KEEPER_MEMBER_H
@@ -29,10 +30,10 @@ struct member {
     unsigned seen;               /* the last listing of the parent in which it stood */
     struct directory *directory; /* a reference */
     struct member *parent;
-    struct member *sibling;      /* the next in its chain of the parent's table */
-    struct children *children;   /* NULL while there are none */
-    struct run *run;             /* of MEMBER_RUN: NULL where it is no run (aborted) */
-    char name[];                 /* in its parent */
+    struct member *sibling;    /* the next in its chain of the parent's table */
+    struct children *children; /* NULL while there are none */
+    struct run *run;           /* of MEMBER_RUN: NULL where it is no run (aborted) */
+    char name[];               /* in its parent */
 };
 
 /* A new member, put into its parent's table (NULL for the root). Takes over the reference to directory. */

@@ -1,11 +1,11 @@
 /*
  * The manifest's file: when to write it, and what to make of it when somebody else did.
  *
- * A burst of changes is written once it was quiet for a moment, and at most a fixed time after its first change, but never so
- * often that writing takes more than its share of a core. What somebody else writes is read, what it adds is adopted, and what it says that
- * the files do not is corrected by one write; two that derive the same bytes adopt each other's and never write in turn.
- * Somebody who is in the middle of writing (the file is no JSON yet, or is open for writing through the mount) is not interrupted
- * before a limit.
+ * A burst of changes is written once it was quiet for a moment, and at most a fixed time after its first
+ * change, but never so often that writing takes more than its share of a core. What somebody else writes is
+ * read, what it adds is adopted, and what it says that the files do not is corrected by one write; two that
+ * derive the same bytes adopt each other's and never write in turn. Somebody who is in the middle of writing
+ * (the file is no JSON yet, or is open for writing through the mount) is not interrupted before a limit.
  */
 #include "core/keeper/keeper_internal.h"
 #include "core/base/log.h"
@@ -21,7 +21,8 @@
 /* Corrections in a row, of what nobody's files changed, that are no mere coincidence. */
 #define CONFLICTS_BEFORE_YIELDING 4
 
-/* Is a directory not listed whose runs the manifest names? To write it would lose them. Others (lost+found) don't matter. */
+/* Is a directory not listed whose runs the manifest names? To write it would lose them. Others (lost+found)
+ * don't matter. */
 static bool misses_runs(struct keeper *keeper)
 {
     if (!keeper->unlisted)
@@ -70,8 +71,8 @@ static struct file_stamp stamp_on_disk(struct keeper *keeper)
 static void read_file(struct keeper *keeper, struct buffer *content)
 {
     struct publisher *publisher = &keeper->publisher;
-    int error = file_read_bounded(source_root_fd(keeper->source), keeper->manifest_name, LIMIT_MANIFEST_BYTES, content,
-                                  &publisher->stamp);
+    int error = file_read_bounded(source_root_fd(keeper->source), keeper->manifest_name, LIMIT_MANIFEST_BYTES,
+                                  content, &publisher->stamp);
     publisher->finding = MANIFEST_TRUE;
     publisher->judged = true;
     if (error == 0)
@@ -82,11 +83,13 @@ static void read_file(struct keeper *keeper, struct buffer *content)
         publisher->finding = MANIFEST_MISSING;
     } else if (error == -EINVAL || error == -ELOOP || error == -EISDIR) {
         publisher->finding = MANIFEST_NOT_A_FILE;
-        log_error("%s: is no regular file; put a file in its place, or remove it, to have the manifest written",
-                  keeper->manifest_name);
+        log_error(
+            "%s: is no regular file; put a file in its place, or remove it, to have the manifest written",
+            keeper->manifest_name);
     } else {
         publisher->finding = MANIFEST_UNREADABLE;
-        log_error("%s: can't be read (%s); it is written anew", keeper->manifest_name, strerrordesc_np(-error));
+        log_error("%s: can't be read (%s); it is written anew", keeper->manifest_name,
+                  strerrordesc_np(-error));
     }
 }
 
@@ -111,8 +114,8 @@ static void judge(struct keeper *keeper, enum existing_verdict verdict)
     }
 }
 
-/* Two who see different things of one source would correct each other for ever: whoever has just been corrected without
- * having changed his mind waits longer each time. */
+/* Two who see different things of one source would correct each other for ever: whoever has just been
+ * corrected without having changed his mind waits longer each time. */
 static void yield_to_another(struct publisher *publisher, const char *name, bool unchanged)
 {
     if (publisher->finding != MANIFEST_DIFFERS || !unchanged) {
@@ -122,7 +125,8 @@ static void yield_to_another(struct publisher *publisher, const char *name, bool
     if (++publisher->conflicts < CONFLICTS_BEFORE_YIELDING)
         return;
     if (publisher->conflicts == CONFLICTS_BEFORE_YIELDING)
-        log_warning("%s: somebody else keeps writing it otherwise; it is corrected less and less often", name);
+        log_warning("%s: somebody else keeps writing it otherwise; it is corrected less and less often",
+                    name);
     unsigned doublings = publisher->conflicts - CONFLICTS_BEFORE_YIELDING;
     publisher->not_before_ms = keeper_now_ms() + (doublings < 6 ? 1000 << doublings : RETRY_LONGEST_MS);
 }
@@ -135,7 +139,8 @@ static void settle_changed_file(struct keeper *keeper, bool closed)
     bool unchanged = index_generation(keeper->index) == publisher->written_generation;
     read_file(keeper, &content);
     if (publisher->finding == MANIFEST_TRUE) {
-        judge(keeper, existing_adopt(keeper->index, buffer_slice(&content), publisher->adopted, &publisher->fault));
+        judge(keeper,
+              existing_adopt(keeper->index, buffer_slice(&content), publisher->adopted, &publisher->fault));
         bool unfinished = publisher->finding == MANIFEST_BROKEN || publisher->finding == MANIFEST_EMPTY;
         if (unfinished && !closed && keeper->started)
             hold(publisher);
@@ -236,19 +241,21 @@ static void write_succeeded(struct keeper *keeper, struct snapshot *snapshot, co
     log_debug("%s: written, %llu bytes", keeper->manifest_name, (unsigned long long)snapshot_size(snapshot));
 }
 
-/* Keeps a copy of a file that is not understood. Its new link moves the file's ctime, and so the stamp that is expected. 0 or -errno. */
+/* Keeps a copy of a file that is not understood. Its new link moves the file's ctime, and so the stamp that
+ * is expected. 0 or -errno. */
 static int keep_a_copy(struct keeper *keeper, struct file_stamp *expected)
 {
     const char *name = keeper->manifest_name;
     int error = manifest_file_keep_broken(source_root_fd(keeper->source), name);
     struct file_stamp now = stamp_on_disk(keeper);
-    if (now.ino == expected->ino && now.mtime_ns == expected->mtime_ns && now.size_bytes == expected->size_bytes)
+    if (now.ino == expected->ino && now.mtime_ns == expected->mtime_ns &&
+        now.size_bytes == expected->size_bytes)
         expected->ctime_ns = now.ctime_ns;
     if (error == 0)
         log_warning("%s: not understood; it is kept as %s.broken and written anew", name, name);
     else if (error != keeper->publisher.last_error)
-        log_error("%s: not understood, and can't be kept as %s.broken (%s); move one of them away", name, name,
-                  strerrordesc_np(-error));
+        log_error("%s: not understood, and can't be kept as %s.broken (%s); move one of them away", name,
+                  name, strerrordesc_np(-error));
     return error;
 }
 

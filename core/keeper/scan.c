@@ -1,9 +1,10 @@
 /*
- * Which directories are frameworks and runs, and what changed in them: the meaning of notes. A directory is watched
- * before it is read, so that a change during the reading comes back as a note.
+ * Which directories are frameworks and runs, and what changed in them: the meaning of notes. A directory is
+ * watched before it is read, so that a change during the reading comes back as a note.
  *
- * The layout: every directory in the source but `.git` is a framework's; every directory in it is a place where a run
- * can be; it is a run as soon as one of the run's files stands in it. Symbolic links are followed nowhere.
+ * The layout: every directory in the source but `.git` is a framework's; every directory in it is a place
+ * where a run can be; it is a run as soon as one of the run's files stands in it. Symbolic links are followed
+ * nowhere.
  */
 #include "core/keeper/keeper_internal.h"
 #include "core/base/log.h"
@@ -92,7 +93,8 @@ static void log_faults(const struct member *member, const struct run_state *stat
 {
     for (int file = 0; file < RUN_FILE_COUNT; file++) {
         const struct run_fault *fault = &state->faults[file];
-        if (!fault->reason || (member->run && member->run->faults && member->run->faults[file].reason == fault->reason))
+        if (!fault->reason ||
+            (member->run && member->run->faults && member->run->faults[file].reason == fault->reason))
             continue;
         char text[160];
         run_fault_describe(fault, text, sizeof(text));
@@ -122,7 +124,8 @@ static void load_run(struct keeper *keeper, struct member *member)
         bool changed;
         log_faults(member, &state);
         links_update(keeper, member, &state);
-        member->run = index_put(keeper->index, slice_of(member->parent->name), slice_of(member->name), &state, &changed);
+        member->run = index_put(keeper->index, slice_of(member->parent->name), slice_of(member->name), &state,
+                                &changed);
         member->run->owner = member;
     } else if (member->run) {
         links_update(keeper, member, NULL);
@@ -212,7 +215,8 @@ static void member_read(struct keeper *keeper, struct member *member)
         look_at_entries(keeper, member);
 }
 
-/* What stands at name: its directory with a reference, or NULL where there is none. -errno where that can't be told. */
+/* What stands at name: its directory with a reference, or NULL where there is none. -errno where that can't
+ * be told. */
 static int find_directory(struct keeper *keeper, struct member *parent, const char *name, int parent_fd,
                           struct directory **directory)
 {
@@ -231,9 +235,10 @@ static int find_directory(struct keeper *keeper, struct member *parent, const ch
     return 0;
 }
 
-/* Brings the member `name` of parent in line with what stands there; parent_fd is parent's directory. Returns the
- * member, NULL where there is none. */
-static struct member *settle_entry(struct keeper *keeper, struct member *parent, const char *name, int parent_fd)
+/* Brings the member `name` of parent in line with what stands there; parent_fd is parent's directory. Returns
+ * the member, NULL where there is none. */
+static struct member *settle_entry(struct keeper *keeper, struct member *parent, const char *name,
+                                   int parent_fd)
 {
     struct member *member = member_child(parent, name);
     struct directory *directory;
@@ -271,14 +276,16 @@ static void settle_named_entry(struct keeper *keeper, struct member *parent, con
     source_release(keeper->source, &descriptor);
 }
 
-/* Opens the directory of a member for listing. While one can't be, the manifest is not written: its runs would be lost from it. */
+/* Opens the directory of a member for listing. While one can't be, the manifest is not written: its runs
+ * would be lost from it. */
 static DIR *open_list(struct keeper *keeper, struct member *member, int fd)
 {
     int list_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
     if (!list && errno != ENOENT && !member->unlisted) {
-        log_error("%s: can't be listed (%s); its runs are not seen, and the manifest is not written meanwhile",
-                  *member->name ? member->name : "the source", strerrordesc_np(errno));
+        log_error(
+            "%s: can't be listed (%s); its runs are not seen, and the manifest is not written meanwhile",
+            *member->name ? member->name : "the source", strerrordesc_np(errno));
         member->unlisted = true;
         keeper->unlisted++;
     } else if (list && member->unlisted) {
@@ -337,7 +344,8 @@ static bool is_its_turn(struct keeper *keeper, const struct member *member)
     return (text_hash(slice_of(member->name)) + keeper->polls) % rounds == 0;
 }
 
-/* Looks at everything again, or just at what no watch tells of; and tries again to watch what could not be. */
+/* Looks at everything again, or just at what no watch tells of; and tries again to watch what could not be.
+ */
 static void look_again(struct keeper *keeper, struct member *member, bool unwatched_only)
 {
     bool look = !unwatched_only || (member->unwatched && is_its_turn(keeper, member));
@@ -406,7 +414,8 @@ void scan_settle(struct keeper *keeper)
     for (;;) {
         pthread_mutex_lock(&keeper->notes_lock);
         struct note *notes = keeper->notes_first;
-        bool manifest = keeper->manifest_noted, closed = keeper->manifest_closed, rescan = keeper->rescan_noted;
+        bool manifest = keeper->manifest_noted, closed = keeper->manifest_closed,
+             rescan = keeper->rescan_noted;
         keeper->notes_first = NULL;
         keeper->notes_last = &keeper->notes_first;
         keeper->manifest_noted = keeper->manifest_closed = keeper->rescan_noted = false;

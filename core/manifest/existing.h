@@ -22,8 +22,8 @@ enum existing_verdict {
  * added members and the order of its `frameworks` adopted, but what is not in it is not missed. After
  * EXISTING_BROKEN and EXISTING_EMPTY the index is as before. With drop_missing, added members that are in the
  * index and no longer in bytes are forgotten; those of an entry only where the entry is there (a writer that
- * forgot the run did not mean them). Without it (the first adoption) the values of entries are taken for runs whose
- * files can't be read and never could be. fault may be NULL. */
+ * forgot the run did not mean them). Without it (the first adoption) the values of entries are taken for runs
+ * whose files can't be read and never could be. fault may be NULL. */
 enum existing_verdict existing_adopt(struct index *index, struct slice bytes, bool drop_missing,
                                      struct run_fault *fault);
 /* To be called once the current snapshot stands on disk: its `frameworks` order is now the file's. */

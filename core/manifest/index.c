@@ -27,7 +27,8 @@ static void free_status(struct slice *status, const struct facet_value *value)
 /* Both times stand in one block, each NUL-terminated: two would cost a million runs 32 MB more. */
 static void free_times(struct run *run)
 {
-    const char *block = run->fields.start_time.bytes ? run->fields.start_time.bytes : run->fields.end_time.bytes;
+    const char *block =
+        run->fields.start_time.bytes ? run->fields.start_time.bytes : run->fields.end_time.bytes;
     free((char *)block);
 }
 

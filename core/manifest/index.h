@@ -33,9 +33,9 @@ struct run {
     struct run_fault *faults; /* of RUN_FILE_COUNT, why a file could not be read (the fields are then the last
                                * good ones); NULL where all could be */
     struct slice
-        extras;  /* JSON members that somebody added to its entry, laid out as the manifest lays them out:
-                  * `"a": 1,\n      "b": []`; or absent */
-    void *owner; /* the keeper's */
+        extras;    /* JSON members that somebody added to its entry, laid out as the manifest lays them out:
+                    * `"a": 1,\n      "b": []`; or absent */
+    void *owner;   /* the keeper's */
     bool has_good; /* fields come from whole files (or from a manifest that once had them) */
     /* The rest belongs to core/manifest. */
     bool name_is_text; /* name is UTF-8, and so is its own text in the manifest */

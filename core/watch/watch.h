@@ -31,7 +31,7 @@ struct change {
     struct directory *directory; /* a reference is held while listeners are told */
     const char *name;
     bool own;        /* made by this process (only fanotify can tell) */
-    bool names;                  /* with CHANGE_ENTRY: names were added, taken away or moved, not content alone */
+    bool names;      /* with CHANGE_ENTRY: names were added, taken away or moved, not content alone */
     bool moved_away; /* with CHANGE_ENTRY: told as "moved from here" */
 };
 

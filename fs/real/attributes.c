@@ -1,7 +1,7 @@
 /*
- * Attributes, extended attributes and flags of real files and directories, by descriptor. The kernel has checked the
- * caller's rights (default_permissions); where the source decides more than the kernel can (ACLs clear set-id bits, flags need a
- * capability), the caller's identity is taken on.
+ * Attributes, extended attributes and flags of real files and directories, by descriptor. The kernel has
+ * checked the caller's rights (default_permissions); where the source decides more than the kernel can (ACLs
+ * clear set-id bits, flags need a capability), the caller's identity is taken on.
  */
 #include "fs/real/real.h"
 #include "fs/caller.h"
@@ -57,7 +57,8 @@ int real_apply(int fd, int data_fd, const struct stat *attr, int to_set)
     /* After the owner, whose change clears the set-id bits that the mode may ask for. */
     if (to_set & FUSE_SET_ATTR_MODE && chmod(path, attr->st_mode & 07777) != 0)
         return -errno;
-    if (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW))
+    if (to_set &
+        (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_ATIME_NOW | FUSE_SET_ATTR_MTIME_NOW))
         return apply_times(fd, attr, to_set);
     return 0;
 }

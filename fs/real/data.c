@@ -9,7 +9,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static int open_data(struct fs *fs, struct node *node, struct fuse_file_info *fi, int flags, struct real_fd *real)
+static int open_data(struct fs *fs, struct node *node, struct fuse_file_info *fi, int flags,
+                     struct real_fd *real)
 {
     if (!node->operations->open_data)
         return -EISDIR;
@@ -39,8 +40,8 @@ void real_read(struct fs *fs, fuse_req_t req, struct node *node, size_t size, of
     real_fd_close(fs, &real);
 }
 
-/* What the caller's open flags ask of one write. An append goes to the end as it is on disk, not as the kernel last heard of it:
- * two who append never overwrite each other. */
+/* What the caller's open flags ask of one write. An append goes to the end as it is on disk, not as the
+ * kernel last heard of it: two who append never overwrite each other. */
 static int write_flags(const struct fuse_file_info *fi)
 {
     int flags = 0;
@@ -55,8 +56,8 @@ static int write_flags(const struct fuse_file_info *fi)
     return flags;
 }
 
-void real_write(struct fs *fs, fuse_req_t req, struct node *node, const char *bytes, size_t size, off_t offset,
-                struct fuse_file_info *fi)
+void real_write(struct fs *fs, fuse_req_t req, struct node *node, const char *bytes, size_t size,
+                off_t offset, struct fuse_file_info *fi)
 {
     struct real_fd real;
     int error = open_data(fs, node, fi, O_WRONLY, &real);

@@ -1,7 +1,7 @@
 /*
- * Real directories at one place of the mount: looking up, and listing without state. The kernel opens them without asking
- * (zero-message opendir), so every READDIR opens the directory afresh and seeks to where the last one ended; the offset is the
- * source filesystem's own.
+ * Real directories at one place of the mount: looking up, and listing without state. The kernel opens them
+ * without asking (zero-message opendir), so every READDIR opens the directory afresh and seeks to where the
+ * last one ended; the offset is the source filesystem's own.
  */
 #include "fs/real/real.h"
 #include "fs/coherence.h"
@@ -99,7 +99,7 @@ struct listing {
     struct directory_node *node;
     int fd;
     bool plus;
-    char *bytes;      /* the reply */
+    char *bytes; /* the reply */
     size_t used, size;
 };
 
@@ -113,9 +113,11 @@ static bool listing_add(struct listing *listing, const struct linux_dirent64 *di
 {
     char *target = listing->bytes + listing->used;
     size_t room = listing->size - listing->used;
-    struct fuse_entry_param entry = {.attr = {.st_ino = dirent->d_ino, .st_mode = (mode_t)dirent->d_type << 12}};
+    struct fuse_entry_param entry = {
+        .attr = {.st_ino = dirent->d_ino, .st_mode = (mode_t)dirent->d_type << 12}};
     if (!listing->plus) {
-        size_t need = fuse_add_direntry(listing->req, target, room, dirent->d_name, &entry.attr, dirent->d_off);
+        size_t need =
+            fuse_add_direntry(listing->req, target, room, dirent->d_name, &entry.attr, dirent->d_off);
         listing->used += need <= room ? need : 0;
         return need <= room;
     }
@@ -124,10 +126,12 @@ static bool listing_add(struct listing *listing, const struct linux_dirent64 *di
         return false;
     struct fs *fs = listing->fs;
     struct fuse_entry_param found;
-    if (!is_dot(dirent->d_name) && !keeper_is_manifest(fs->keeper, listing->node->directory, dirent->d_name) &&
+    if (!is_dot(dirent->d_name) &&
+        !keeper_is_manifest(fs->keeper, listing->node->directory, dirent->d_name) &&
         entry_lookup(fs, listing->node, listing->fd, dirent->d_name, &found) == 0)
         entry = found; /* else: the name alone, to be looked up by who wants it */
-    listing->used += fuse_add_direntry_plus(listing->req, target, room, dirent->d_name, &entry, dirent->d_off);
+    listing->used +=
+        fuse_add_direntry_plus(listing->req, target, room, dirent->d_name, &entry, dirent->d_off);
     return true;
 }
 
@@ -137,7 +141,8 @@ static void listing_undo(struct listing *listing)
     if (!listing->plus)
         return;
     for (size_t at = 0; at < listing->used;) {
-        /* struct fuse_direntplus: a fuse_entry_out of 128 bytes that begins with the node's number, then a fuse_dirent */
+        /* struct fuse_direntplus: a fuse_entry_out of 128 bytes that begins with the node's number, then a
+         * fuse_dirent */
         uint64_t number;
         uint32_t name_length;
         memcpy(&number, listing->bytes + at, sizeof(number));
@@ -154,8 +159,10 @@ static int listing_fill(struct listing *listing, off_t offset)
     if (offset && lseek(listing->fd, offset, SEEK_SET) < 0)
         return -errno;
     for (;;) {
-        /* No more than will fit: a dirent is never smaller here than there, the plus form far larger there. */
-        size_t ask = listing->size - listing->used < sizeof(list) ? listing->size - listing->used : sizeof(list);
+        /* No more than will fit: a dirent is never smaller here than there, the plus form far larger there.
+         */
+        size_t ask =
+            listing->size - listing->used < sizeof(list) ? listing->size - listing->used : sizeof(list);
         if (ask < 300)
             ask = 300;
         long got = syscall(SYS_getdents64, listing->fd, list, ask);

@@ -1,7 +1,8 @@
 /*
- * From a node of a real file to a descriptor of just that file. No descriptor is held per node: the file is found by the directory and name
- * where it was last seen, and what is opened must be it by identity; else the answer is ESTALE, upon which the
- * kernel walks the path again. Where somebody has the file open, his descriptor serves: it works without any name.
+ * From a node of a real file to a descriptor of just that file. No descriptor is held per node: the file is
+ * found by the directory and name where it was last seen, and what is opened must be it by identity; else the
+ * answer is ESTALE, upon which the kernel walks the path again. Where somebody has the file open, his
+ * descriptor serves: it works without any name.
  */
 #include "fs/real/real.h"
 #include "core/base/memory.h"
@@ -141,8 +142,8 @@ static int file_stat(struct fs *fs, struct file_node *file, struct attributes *a
     return error;
 }
 
-/* A file that was renamed onto the manifest: the kernel takes it for the manifest until it looks again, which ESTALE makes it do
- * (coherence.c takes the entry away soon, but the next look may come sooner). */
+/* A file that was renamed onto the manifest: the kernel takes it for the manifest until it looks again, which
+ * ESTALE makes it do (coherence.c takes the entry away soon, but the next look may come sooner). */
 static bool stands_for_manifest(struct fs *fs, struct file_node *file)
 {
     return nodes_file_is_at(&fs->nodes, file, source_root(fs->source), keeper_manifest_name(fs->keeper));
@@ -188,7 +189,8 @@ static void file_readlink(struct fs *fs, fuse_req_t req, struct node *node)
 static void file_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
 {
     struct file_node *file = (struct file_node *)node;
-    /* O_APPEND, O_DIRECT and O_SYNC are done per write: the kernel tells the flags with each, and our own alignment is none of its business. */
+    /* O_APPEND, O_DIRECT and O_SYNC are done per write: the kernel tells the flags with each, and our own
+     * alignment is none of its business. */
     int flags = fi->flags & O_ACCMODE;
     int fd = stands_for_manifest(fs, file) ? -ESTALE : open_verified(fs, file, flags | O_NONBLOCK);
     if (fd == -EPERM && fi->flags & O_APPEND) /* an append-only file (chattr +a) wants to hear of it */

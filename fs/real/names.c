@@ -1,6 +1,6 @@
 /*
- * Names in real directories: making, moving and removing them, as the caller, by the source's own rules. Whatever changed is
- * noted for the keeper and told to the other places of the directory before the reply.
+ * Names in real directories: making, moving and removing them, as the caller, by the source's own rules.
+ * Whatever changed is noted for the keeper and told to the other places of the directory before the reply.
  */
 #include "fs/real/real.h"
 #include "fs/caller.h"
@@ -42,15 +42,16 @@ static int change_as_caller(struct change_of_name *change)
     return change->descriptor.fd;
 }
 
-/* The system call is done, with result 0 or -1 and errno: takes back the caller's identity and tells of the change.
- * Returns 0 or -errno. */
+/* The system call is done, with result 0 or -1 and errno: takes back the caller's identity and tells of the
+ * change. Returns 0 or -errno. */
 static int change_done(struct change_of_name *change, int result, bool removed)
 {
     int error = result < 0 ? -errno : 0;
     caller_restore(change->fs);
     if (error == 0) {
         keeper_note(change->fs->keeper, change->parent->directory, change->name);
-        coherence_entry_changed(change->fs, change->parent->directory, change->name, removed, change->parent, NULL);
+        coherence_entry_changed(change->fs, change->parent->directory, change->name, removed, change->parent,
+                                NULL);
     }
     return error;
 }
@@ -74,7 +75,8 @@ static void change_reply_entry(struct change_of_name *change, int result)
         entry_reply(change->fs, change->req, &entry);
 }
 
-void directory_mknod(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, mode_t mode, dev_t rdev)
+void directory_mknod(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, mode_t mode,
+                     dev_t rdev)
 {
     struct change_of_name change;
     if (change_begin(&change, fs, req, parent, name))
@@ -88,14 +90,16 @@ void directory_mkdir(struct fs *fs, fuse_req_t req, struct node *parent, const c
         change_reply_entry(&change, mkdirat(change_as_caller(&change), name, mode));
 }
 
-void directory_symlink(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, const char *target)
+void directory_symlink(struct fs *fs, fuse_req_t req, struct node *parent, const char *name,
+                       const char *target)
 {
     struct change_of_name change;
     if (change_begin(&change, fs, req, parent, name))
         change_reply_entry(&change, symlinkat(target, change_as_caller(&change), name));
 }
 
-void real_link(struct fs *fs, fuse_req_t req, struct node *node, struct directory_node *parent, const char *name)
+void real_link(struct fs *fs, fuse_req_t req, struct node *node, struct directory_node *parent,
+               const char *name)
 {
     struct real_fd real;
     int error = node->operations->open_path ? node->operations->open_path(fs, node, &real) : -EPERM;
@@ -107,7 +111,8 @@ void real_link(struct fs *fs, fuse_req_t req, struct node *node, struct director
     char path[64];
     snprintf(path, sizeof(path), "/proc/self/fd/%d", real.fd);
     if (change_begin(&change, fs, req, &parent->node, name))
-        change_reply_entry(&change, linkat(AT_FDCWD, path, change_as_caller(&change), name, AT_SYMLINK_FOLLOW));
+        change_reply_entry(&change,
+                           linkat(AT_FDCWD, path, change_as_caller(&change), name, AT_SYMLINK_FOLLOW));
     real_fd_close(fs, &real);
 }
 
@@ -137,7 +142,8 @@ void directory_create(struct fs *fs, fuse_req_t req, struct node *parent, const 
         return;
     }
     struct file_node *file = (struct file_node *)node_of_number(&fs->nodes, entry.ino);
-    /* A file that its owner may not open again (as Git makes its objects) needs the descriptor that made it. */
+    /* A file that its owner may not open again (as Git makes its objects) needs the descriptor that made it.
+     */
     bool reserved = (mode & 0600) == 0600 ? handle_reserve(fs) : handle_reserve_needed(fs);
     if (!reserved) {
         close(fd);
@@ -196,7 +202,8 @@ void directory_rmdir(struct fs *fs, fuse_req_t req, struct node *parent, const c
 
 /* ---- rename ---- */
 
-/* What stands at name in the directory shown by parent came there by a rename from the one shown by old_parent. */
+/* What stands at name in the directory shown by parent came there by a rename from the one shown by
+ * old_parent. */
 static void arrived(struct fs *fs, struct directory_node *old_parent, struct directory_node *parent,
                     int directory_fd, const char *name)
 {
@@ -214,7 +221,8 @@ static void arrived(struct fs *fs, struct directory_node *old_parent, struct dir
     struct directory *directory = source_directory_known(fs->source, &attributes.identity);
     if (!directory)
         return;
-    directory_unref(fs->source, source_directory_at(fs->source, parent->directory, name, &attributes.identity));
+    directory_unref(fs->source,
+                    source_directory_at(fs->source, parent->directory, name, &attributes.identity));
     struct directory_node *node = nodes_directory_known(&fs->nodes, &old_parent->node, directory);
     if (node) {
         nodes_directory_moved(&fs->nodes, node, &parent->node);

@@ -8,12 +8,13 @@
 
 void real_setattr(struct fs *fs, fuse_req_t req, struct node *node, struct stat *attr, int to_set,
                   struct fuse_file_info *fi);
-/* Applies what to_set names (FUSE_SET_ATTR_*) to the file of the descriptor. data_fd is an open file's descriptor for its size, or -1. 0 or -errno. */
+/* Applies what to_set names (FUSE_SET_ATTR_*) to the file of the descriptor. data_fd is an open file's
+ * descriptor for its size, or -1. 0 or -errno. */
 int real_apply(int fd, int data_fd, const struct stat *attr, int to_set);
 void real_read(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset,
                struct fuse_file_info *fi);
-void real_write(struct fs *fs, fuse_req_t req, struct node *node, const char *bytes, size_t size, off_t offset,
-                struct fuse_file_info *fi);
+void real_write(struct fs *fs, fuse_req_t req, struct node *node, const char *bytes, size_t size,
+                off_t offset, struct fuse_file_info *fi);
 
 /* Requests that are the same for all real files; node->operations gives the descriptor. */
 void real_fsync(struct fs *fs, fuse_req_t req, struct node *node, int datasync, struct fuse_file_info *fi);
@@ -32,14 +33,17 @@ void real_removexattr(struct fs *fs, fuse_req_t req, struct node *node, const ch
 void real_statfs(struct fs *fs, fuse_req_t req);
 void real_ioctl(struct fs *fs, fuse_req_t req, struct node *node, unsigned command, struct fuse_file_info *fi,
                 const void *in, size_t in_size, size_t out_size);
-void real_link(struct fs *fs, fuse_req_t req, struct node *node, struct directory_node *parent, const char *name);
+void real_link(struct fs *fs, fuse_req_t req, struct node *node, struct directory_node *parent,
+               const char *name);
 void real_rename(struct fs *fs, fuse_req_t req, struct directory_node *parent, const char *name,
                  struct directory_node *new_parent, const char *new_name, unsigned flags);
 
 /* The directory kind's operations, in names.c and directory.c. */
-void directory_mknod(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, mode_t mode, dev_t rdev);
+void directory_mknod(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, mode_t mode,
+                     dev_t rdev);
 void directory_mkdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, mode_t mode);
-void directory_symlink(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, const char *target);
+void directory_symlink(struct fs *fs, fuse_req_t req, struct node *parent, const char *name,
+                       const char *target);
 void directory_unlink(struct fs *fs, fuse_req_t req, struct node *parent, const char *name);
 void directory_rmdir(struct fs *fs, fuse_req_t req, struct node *parent, const char *name);
 void directory_create(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, mode_t mode,

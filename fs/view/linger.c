@@ -1,7 +1,8 @@
 /*
- * Runs that are being removed through a view. `rm -r by-status/failed/<run>` removes metrics.json long before the directory, and with
- * that the run leaves the view; the directory must still be found there for the rest of the removal. So it lingers: reachable by the
- * name it had, not listed, until it is gone, is a run again, or nobody came for long.
+ * Runs that are being removed through a view. `rm -r by-status/failed/<run>` removes metrics.json long before
+ * the directory, and with that the run leaves the view; the directory must still be found there for the rest
+ * of the removal. So it lingers: reachable by the name it had, not listed, until it is gone, is a run again,
+ * or nobody came for long.
  */
 #include "fs/fs.h"
 #include "core/base/memory.h"

@@ -1,10 +1,11 @@
 /*
  * The manifest as the mount shows it: always what the files say now, also before it is written to disk.
  *
- * Every state of it is a node of its own with a snapshot's immutable bytes, as if each had replaced the one before by a rename (which is
- * what happens on disk). So a reader who has one open reads it to its end untorn, its pages can be cached for ever, and a look by name,
- * which the kernel may not keep, finds the newest. Who writes it writes the file on disk; the node through which he does is no
- * snapshot any more ("spoiled"): it shows the file, and the next look finds a new node.
+ * Every state of it is a node of its own with a snapshot's immutable bytes, as if each had replaced the one
+ * before by a rename (which is what happens on disk). So a reader who has one open reads it to its end
+ * untorn, its pages can be cached for ever, and a look by name, which the kernel may not keep, finds the
+ * newest. Who writes it writes the file on disk; the node through which he does is no snapshot any more
+ * ("spoiled"): it shows the file, and the next look finds a new node.
  */
 #include "fs/coherence.h"
 #include "fs/real/real.h"
@@ -74,7 +75,8 @@ static void manifest_changed(struct fs *fs, struct node *node)
     keeper_note(fs->keeper, source_root(fs->source), keeper_manifest_name(fs->keeper));
 }
 
-/* Attributes of the file with the size of the snapshot; the file's own where it is that snapshot, or the node is spoiled. */
+/* Attributes of the file with the size of the snapshot; the file's own where it is that snapshot, or the node
+ * is spoiled. */
 static int manifest_stat(struct fs *fs, struct manifest_node *manifest, struct stat *st)
 {
     struct real_fd real;
@@ -109,7 +111,8 @@ static int manifest_stat(struct fs *fs, struct manifest_node *manifest, struct s
 
 /* ---- lookup ---- */
 
-/* The node of the manifest as it is now, with one more lookup; NULL where something that is no file stands in its place. */
+/* The node of the manifest as it is now, with one more lookup; NULL where something that is no file stands in
+ * its place. */
 static struct manifest_node *current(struct fs *fs)
 {
     struct file_stamp on_disk;
@@ -155,7 +158,8 @@ static bool is_gone(struct fs *fs)
 static void lookup_as_it_is(struct fs *fs, fuse_req_t req, struct directory_node *parent)
 {
     struct fuse_entry_param entry;
-    int error = entry_lookup(fs, parent, source_root_fd(fs->source), keeper_manifest_name(fs->keeper), &entry);
+    int error =
+        entry_lookup(fs, parent, source_root_fd(fs->source), keeper_manifest_name(fs->keeper), &entry);
     if (error) {
         fuse_reply_err(req, -error);
         return;

@@ -1,13 +1,14 @@
 /*
- * The derived directories: the mount's top, by-<facet>/ and by-<facet>/<value>/. The entries of a value are runs, and those are the
- * real directories.
+ * The derived directories: the mount's top, by-<facet>/ and by-<facet>/<value>/. The entries of a value are
+ * runs, and those are the real directories.
  *
- * The kernel keeps no entry of a value and no attribute of a facet or value: every look comes here and is answered from the settled
- * index, so it is true at once, whoever changed what. Listings are kept by the kernel, which checks them against the directory's
- * mtime; that moves, strictly, with every change of the list.
+ * The kernel keeps no entry of a value and no attribute of a facet or value: every look comes here and is
+ * answered from the settled index, so it is true at once, whoever changed what. Listings are kept by the
+ * kernel, which checks them against the directory's mtime; that moves, strictly, with every change of the
+ * list.
  *
- * Rights. The top has those of the source's root. Who may read the manifest may list the views, which say nothing else. A run is
- * reached through a view only by who could reach it in the source.
+ * Rights. The top has those of the source's root. Who may read the manifest may list the views, which say
+ * nothing else. A run is reached through a view only by who could reach it in the source.
  */
 #include "fs/coherence.h"
 #include "fs/caller.h"
@@ -23,8 +24,8 @@
 /* Inode numbers of derived directories, which no filesystem uses. */
 #define VIEW_INO (1ull << 63)
 
-/* Who may read may list and search; and may try to change, so that it is the daemon that says EPERM, and that the last step of
- * `rm -r` of a run reaches it. */
+/* Who may read may list and search; and may try to change, so that it is the daemon that says EPERM, and that
+ * the last step of `rm -r` of a run reaches it. */
 static mode_t readable_as_directory(mode_t mode)
 {
     return S_IFDIR | (mode & 0444) | (mode & 0444) >> 1 | (mode & 0444) >> 2;
@@ -34,7 +35,8 @@ static void view_stat(struct fs *fs, const struct view_node *view, struct stat *
 {
     struct stat model;
     *st = (struct stat){.st_blksize = 4096};
-    if (fstatat(source_root_fd(fs->source), keeper_manifest_name(fs->keeper), &model, AT_SYMLINK_NOFOLLOW) != 0 ||
+    if (fstatat(source_root_fd(fs->source), keeper_manifest_name(fs->keeper), &model, AT_SYMLINK_NOFOLLOW) !=
+            0 ||
         !S_ISREG(model.st_mode))
         fstat(source_root_fd(fs->source), &model);
     st->st_mode = readable_as_directory(model.st_mode);
@@ -99,7 +101,8 @@ struct acl_entry {
 };
 #define ACL_HEADER_BYTES 4
 
-/* A derived directory has the access list of its model, as it has its mode: the source's root for the top, the manifest for the views. */
+/* A derived directory has the access list of its model, as it has its mode: the source's root for the top,
+ * the manifest for the views. */
 static void derived_getxattr(struct fs *fs, fuse_req_t req, struct node *node, const char *name, size_t size)
 {
     char path[PATH_MAX + 32], value[4096];
@@ -115,7 +118,8 @@ static void derived_getxattr(struct fs *fs, fuse_req_t req, struct node *node, c
         fuse_reply_err(req, errno == ENOENT ? ENODATA : errno);
         return;
     }
-    for (size_t at = ACL_HEADER_BYTES; at + sizeof(struct acl_entry) <= (size_t)length; at += sizeof(struct acl_entry)) {
+    for (size_t at = ACL_HEADER_BYTES; at + sizeof(struct acl_entry) <= (size_t)length;
+         at += sizeof(struct acl_entry)) {
         struct acl_entry entry;
         memcpy(&entry, value + at, sizeof(entry));
         bool readable = entry.permissions & 4, searchable = is_top ? entry.permissions & 1 : readable;
@@ -207,7 +211,8 @@ static void value_lookup(struct fs *fs, fuse_req_t req, struct node *node, const
 
 /* ---- removal ---- */
 
-/* The last step of `rm -r` of a run through a view. A run that still is one is not empty, and not to be removed like this. */
+/* The last step of `rm -r` of a run through a view. A run that still is one is not empty, and not to be
+ * removed like this. */
 static void value_rmdir(struct fs *fs, fuse_req_t req, struct node *node, const char *name)
 {
     struct directory *directory = view_lingering(fs, ((struct view_node *)node)->value, name);
@@ -289,7 +294,8 @@ static void list_top(struct fs *fs, struct view_listing *listing, off_t offset)
     }
 }
 
-static void list_facet(struct fs *fs, struct view_listing *listing, const struct view_node *view, off_t offset)
+static void list_facet(struct fs *fs, struct view_listing *listing, const struct view_node *view,
+                       off_t offset)
 {
     if (!list_dots(listing, VIEW_INO | view->facet, offset))
         return;
@@ -303,7 +309,8 @@ static void list_facet(struct fs *fs, struct view_listing *listing, const struct
     keeper_unlock(fs->keeper);
 }
 
-static void list_value(struct fs *fs, struct view_listing *listing, const struct view_node *view, off_t offset)
+static void list_value(struct fs *fs, struct view_listing *listing, const struct view_node *view,
+                       off_t offset)
 {
     if (!list_dots(listing, VIEW_INO | facet_value_number(view->value) << 8 | view->facet, offset))
         return;

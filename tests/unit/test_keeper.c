@@ -1,6 +1,7 @@
 /*
- * The keeper without a mount and without a watch: what a source says after every change, when everything is looked at
- * again. Directories that take each other's place are the point: members are dropped while others are looked at.
+ * The keeper without a mount and without a watch: what a source says after every change, when everything is
+ * looked at again. Directories that take each other's place are the point: members are dropped while others
+ * are looked at.
  */
 #include "core/base/memory.h"
 #include "core/keeper/keeper.h"
@@ -31,7 +32,8 @@ static void shell(const char *format, ...)
 
 static void make_run(const char *path, const char *status)
 {
-    shell("mkdir -p '%s' && printf '{\"verification_status\": \"%s\"}' > '%s/metrics.json'", path, status, path);
+    shell("mkdir -p '%s' && printf '{\"verification_status\": \"%s\"}' > '%s/metrics.json'", path, status,
+          path);
 }
 
 static int set_up(void **state)
@@ -262,10 +264,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_last_good_values, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_one_file_in_two_runs, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_links_made_later, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_manifest_too_large_to_read_is_kept_and_replaced, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_is_not_understood_is_not_replaced_without_a_copy, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_manifest_too_large_to_read_is_kept_and_replaced, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_what_is_not_understood_is_not_replaced_without_a_copy, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(test_manifest_is_written_and_adopted, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_source_that_can_not_be_listed_keeps_its_manifest, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_source_that_can_not_be_listed_keeps_its_manifest, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
