@@ -510,10 +510,10 @@ static void test_threads(void **state)
         workers[i] = (struct worker){.churn = &churn, .index = i};
         pthread_create(&threads[i], NULL, work, &workers[i]);
     }
-    for (unsigned i = 0; i < THREADS; i++) {
+    for (unsigned i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
+    for (unsigned i = 0; i < THREADS; i++)
         assert_int_equal(workers[i].missed, 0);
-    }
     watch_drain(fixture->watch);
     assert_int_equal(churn.misplaced, 0);
     assert_int_equal(watch_count(fixture->watch), 0);
