@@ -13,12 +13,17 @@
 #include <fuse_lowlevel.h>
 
 struct coherence;
+struct workers;
+
+/* Operations with a counter of their own: the kernel's numbers below this; 0 is for all others. */
+#define COUNTED_OPERATIONS 64
 
 struct fs {
     struct keeper *keeper;
     struct source *source;
     struct nodes nodes;
     struct coherence *coherence;
+    struct workers *workers;
     struct fuse_session *session;
     bool is_root;              /* may act as the caller */
     bool zero_message_opendir; /* the kernel opens directories without asking */
@@ -27,6 +32,7 @@ struct fs {
     _Atomic(unsigned) handle_descriptors;
     _Atomic(unsigned) handles_without_descriptor;
     struct timespec mounted_at;
+    _Atomic(uint64_t) counted[COUNTED_OPERATIONS], counted_total, counted_below_views; /* counters.h */
     pthread_mutex_t linger_lock; /* guards lingering */
     struct lingering *lingering;
     pthread_mutex_t manifest_lock;  /* guards manifest_current, manifest_gone_until_ms and `spoiled` */

@@ -6,6 +6,7 @@
 #include "fs/coherence.h"
 #include "fs/mountpoint.h"
 #include "fs/options.h"
+#include "fs/workers.h"
 #include "core/base/limits.h"
 #include "core/base/memory.h"
 #include <errno.h>
@@ -46,13 +47,13 @@ static bool times_are_exact(int source_fd)
 
 struct signals {
     struct fs *fs;
-    pthread_t thread, main_thread;
+    pthread_t thread;
     _Atomic(bool) ending;
 };
 
-static void wake_main(int number)
+static void do_nothing(int number)
 {
-    (void)number; /* it is enough that the main thread's wait is interrupted */
+    (void)number; /* it is enough that a worker's wait is interrupted */
 }
 
 /* Waits for signals, which every other thread has blocked: HUP looks at everything again, USR2 only wakes
@@ -75,13 +76,7 @@ static void *signal_thread(void *context)
             continue;
         }
         coherence_stop(signals->fs);
-        fuse_session_exit(signals->fs->session);
-        /* Again and again: the first may come just before the main thread begins to wait. */
-        while (!atomic_load(&signals->ending)) {
-            pthread_kill(signals->main_thread, SIGUSR1);
-            nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-        }
-        return NULL;
+        workers_stop(signals->fs);
     }
     return NULL;
 }
@@ -96,7 +91,7 @@ static void block_signals(void)
     sigaddset(&set, SIGUSR2);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
-    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = wake_main}, NULL);
+    sigaction(SIGUSR1, &(struct sigaction){.sa_handler = do_nothing}, NULL);
 }
 
 /* ---- the mount ---- */
@@ -150,7 +145,7 @@ static int session_create(struct fs *fs, struct options *options)
 
 static int serve(struct fs *fs, const struct options *options)
 {
-    struct signals signals = {.fs = fs, .main_thread = pthread_self()};
+    struct signals signals = {.fs = fs};
     int error = coherence_start(fs);
     if (error == 0)
         error = keeper_start(fs->keeper, coherence_listen, fs);
@@ -160,20 +155,13 @@ static int serve(struct fs *fs, const struct options *options)
         log_error("threads can't be started: %s", strerrordesc_np(-error));
         return error;
     }
-    if (options->single_thread) {
-        error = fuse_session_loop(fs->session);
-    } else {
-        struct fuse_loop_config *config = fuse_loop_cfg_create();
-        fuse_loop_cfg_set_clone_fd(config, 1);
-        fuse_loop_cfg_set_max_threads(config, options->max_threads);
-        fuse_loop_cfg_set_idle_threads(config, options->max_threads);
-        error = fuse_session_loop_mt(fs->session, config);
-        fuse_loop_cfg_destroy(config);
-    }
+    error = workers_run(fs, options->single_thread ? 1 : options->max_threads);
+    if (error)
+        log_error("threads can't be started: %s", strerrordesc_np(-error));
     atomic_store(&signals.ending, true);
     pthread_kill(signals.thread, SIGUSR2);
     pthread_join(signals.thread, NULL);
-    return error < 0 ? error : 0;
+    return error;
 }
 
 static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *options)
@@ -196,6 +184,7 @@ static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *
     nodes_times_are_exact = times_are_exact(source_root_fd(fs->source));
     nodes_init(&fs->nodes, fs->source, operations);
     coherence_create(fs);
+    workers_create(fs);
 }
 
 /* The order of the end: no request any more, no thread that tells the kernel, the keeper (which writes the
@@ -207,6 +196,7 @@ static void fs_finish(struct fs *fs)
     coherence_destroy(fs);
     if (fs->session)
         fuse_session_destroy(fs->session);
+    workers_destroy(fs);
     view_linger_free(fs);
     if (fs->manifest_current)
         node_unref(&fs->nodes, &fs->manifest_current->node);

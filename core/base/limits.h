@@ -23,6 +23,8 @@
 #define LIMIT_DESCRIPTORS 256
 #define LIMIT_DESCRIPTORS_SET_ASIDE 40
 #define LIMIT_DESCRIPTORS_PER_THREAD 3
+/* Threads that serve, at most. */
+#define LIMIT_WORKERS 64
 /* The manifest on disk: quiet time that ends a burst, the longest wait after its first change, and the share
  * of a core that writing may take (a write that took T is followed by no other for T times this). */
 #define LIMIT_MANIFEST_QUIET_MS 100
