@@ -59,6 +59,8 @@ struct directory_node {
     struct directory *directory; /* a reference */
     struct directory_node *next_place;
     struct record record;
+    /* Where the last listing found the end: who goes on there is told so without another look. 0: unknown. */
+    _Atomic(off_t) end_offset;
 };
 
 struct file_node {

@@ -5,6 +5,7 @@
  */
 #include "fs/real/real.h"
 #include "fs/coherence.h"
+#include "fs/real/habit.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -37,10 +38,13 @@ static void directory_lookup(struct fs *fs, fuse_req_t req, struct node *node, c
         error = entry_lookup(fs, parent, descriptor.fd, name, &entry);
         source_release(fs->source, &descriptor);
     }
-    if (error)
+    if (error) {
         fuse_reply_err(req, -error);
-    else
-        entry_reply(fs, req, &entry);
+        return;
+    }
+    if (!S_ISDIR(entry.attr.st_mode))
+        habit_looked_up(fuse_req_ctx(req)->pid);
+    entry_reply(fs, req, &entry);
 }
 
 static int directory_open_path(struct fs *fs, struct node *node, struct real_fd *real)
@@ -98,9 +102,10 @@ struct listing {
     fuse_req_t req;
     struct directory_node *node;
     int fd;
-    bool plus;
-    char *bytes; /* the reply */
+    bool plus, with_files; /* more than names: of directories, of files too */
+    char *bytes;           /* the reply */
     size_t used, size;
+    off_t last_offset; /* of the last entry in it */
 };
 
 static bool is_dot(const char *name)
@@ -118,20 +123,25 @@ static bool listing_add(struct listing *listing, const struct linux_dirent64 *di
     if (!listing->plus) {
         size_t need =
             fuse_add_direntry(listing->req, target, room, dirent->d_name, &entry.attr, dirent->d_off);
-        listing->used += need <= room ? need : 0;
-        return need <= room;
+        if (need > room)
+            return false;
+        listing->used += need;
+        listing->last_offset = dirent->d_off;
+        return true;
     }
     /* The room before the lookup: what is looked up has to reach the kernel. */
     if (fuse_add_direntry_plus(listing->req, NULL, 0, dirent->d_name, NULL, 0) > room)
         return false;
     struct fs *fs = listing->fs;
     struct fuse_entry_param found;
-    if (!is_dot(dirent->d_name) &&
+    bool whole = listing->with_files || dirent->d_type == DT_DIR || dirent->d_type == DT_UNKNOWN;
+    if (whole && !is_dot(dirent->d_name) &&
         !keeper_is_manifest(fs->keeper, listing->node->directory, dirent->d_name) &&
         entry_lookup(fs, listing->node, listing->fd, dirent->d_name, &found) == 0)
         entry = found; /* else: the name alone, to be looked up by who wants it */
     listing->used +=
         fuse_add_direntry_plus(listing->req, target, room, dirent->d_name, &entry, dirent->d_off);
+    listing->last_offset = dirent->d_off;
     return true;
 }
 
@@ -168,8 +178,10 @@ static int listing_fill(struct listing *listing, off_t offset)
         long got = syscall(SYS_getdents64, listing->fd, list, ask);
         if (got < 0)
             return errno == ENOENT ? 0 : -errno; /* removed while somebody is in it: empty */
-        if (got == 0)
+        if (got == 0) {
+            atomic_store(&listing->node->end_offset, listing->used ? listing->last_offset : 0);
             return 0;
+        }
         for (long at = 0; at < got;) {
             const struct linux_dirent64 *dirent = (const struct linux_dirent64 *)(list + at);
             if (!listing_add(listing, dirent))
@@ -182,6 +194,11 @@ static int listing_fill(struct listing *listing, off_t offset)
 static void list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset, bool plus)
 {
     struct real_fd real;
+    struct directory_node *directory = (struct directory_node *)node;
+    if (offset && offset == atomic_load(&directory->end_offset)) {
+        fuse_reply_buf(req, NULL, 0);
+        return;
+    }
     int error = directory_open_data(fs, node, NULL, O_RDONLY, &real);
     if (error) {
         if (node->removed) /* written once, before the kernel could ask */
@@ -190,7 +207,16 @@ static void list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, 
             fuse_reply_err(req, -error);
         return;
     }
-    struct listing listing = {fs, req, (struct directory_node *)node, real.fd, plus, malloc(size), 0, size};
+    struct listing listing = {
+        .fs = fs,
+        .req = req,
+        .node = directory,
+        .fd = real.fd,
+        .plus = plus,
+        .with_files = plus && habit_listing(fuse_req_ctx(req)->pid),
+        .bytes = malloc(size),
+        .size = size,
+    };
     error = listing.bytes ? listing_fill(&listing, offset) : -ENOMEM;
     real_fd_close(fs, &real);
     if (error && listing.used == 0)
