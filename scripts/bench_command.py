@@ -15,14 +15,19 @@ import tempfile
 import bench_loads
 import bench_process
 import bench_report
+import bench_scale
 import bench_systems
+import bench_views
 
 GROUPS = {
     "tree": (bench_loads.tree, "find, grep -r and tar over whole runs"),
     "data": (bench_loads.data, "large files, sequentially and at random"),
     "create": (bench_loads.create, "many small files made and deleted"),
+    "views": (bench_views.views, "find in a view; queries and updates, against links, jq and Python"),
+    "scale": (bench_scale.scale, "mounting, listing, changing, writing the manifest, memory, with very many runs"),
+    "growth": (bench_scale.growth, "the same in short, with more and more runs; only where asked for"),
+    "idle": (bench_scale.idle, "what a mount does that nobody uses, and what a second find asks of it"),
 }
-MAKE_EXAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "make-example")
 
 
 @dataclasses.dataclass
@@ -41,6 +46,8 @@ QUICK = Sizes(full_runs=20, large_bytes=256 << 20, small_files=1000, changes=200
 class Bench:
     """What the groups share: the systems, the sources (made when first asked for), the report."""
 
+    MAKE_EXAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "make-example")
+
     def __init__(self, options, scratch):
         self.options, self.scratch = options, scratch
         self.repeat, self.sizes = options.repeat, QUICK if options.quick else Sizes()
@@ -57,7 +64,7 @@ class Bench:
         if name not in self.sources:
             path = os.path.join(self.scratch, f"source-{name}")
             self.say(f"make-example {' '.join(arguments)}")
-            bench_process.timed((MAKE_EXAMPLE, *arguments, path))
+            bench_process.timed((self.MAKE_EXAMPLE, *arguments, path))
             self.sources[name] = path
         return self.sources[name]
 
@@ -81,7 +88,7 @@ def remarks(bench):
     versions = (("runsfs", bench.runsfs.program, "-V"), ("bindfs", "bindfs", "-V"), ("mergerfs", "mergerfs", "-V"),
                 ("fio", "fio", "--version"), ("jq", "jq", "--version"))
     yield "; ".join(bench_process.output_of(*command) or f"no {name}" for name, *command in versions)
-    yield from (system.described for system in bench.systems)
+    yield from filter(None, (system.described for system in bench.systems))
     if "full" in bench.sources:
         entries = sum(len(directories) + len(files) for _, directories, files in os.walk(bench.sources["full"]))
         yield f"The source has {entries:,} files and directories; its page cache is warm"

@@ -13,8 +13,11 @@ def percentile_99(samples):
 
 
 def shown(value, unit):
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3 if abs(value) >= 0.01 else 4
-    return f"{value:,.{0 if unit == '' and value == int(value) else digits}f}{unit and ' ' + unit}"
+    """Three digits; seconds as milliseconds where there are few."""
+    if unit == "s" and value < 0.01:
+        value, unit = 1e3 * value, "ms"
+    text = f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:#.3g}"
+    return f"{text} {unit}".rstrip()
 
 
 @dataclasses.dataclass
@@ -72,13 +75,15 @@ class Figure:
         elif self.limit is not None:
             cells["limit"] = shown(self.limit, "" if self.reference else self.unit)
         cells[""] = self.verdict()
+        if not any(self.samples.values()):
+            cells["runsfs"] = "n/a"
         return cells
 
     def line(self):
         cells = self.cells()
         order = [column for column in COLUMNS[1:] if cells.get(column)] + [column for column in cells if column not in COLUMNS]
         said = [f"{self.reference if column == 'reference' else column} {cells[column]}".strip() for column in order]
-        return f"{self.name}: {', '.join(said) or 'n/a'}"
+        return f"{self.name}: {', '.join(said)}"
 
 
 class Report:
@@ -97,6 +102,10 @@ class Report:
             figures = [figure for figure in self.figures if figure.section == section]
             rows = [figure.cells() for figure in figures]
             references = {figure.reference for figure in figures if figure.reference}
+            if len(references) > 1:
+                for figure, row in zip(figures, rows):
+                    if "reference" in row:
+                        row["reference"] += f", {figure.reference}"
             present = dict.fromkeys(column for row in rows for column in row)
             columns = [column for column in COLUMNS if any(row.get(column) for row in rows)] + [c for c in present if c not in COLUMNS]
             names = {"reference": references.pop() if len(references) == 1 else "reference"}

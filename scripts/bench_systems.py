@@ -29,11 +29,12 @@ def mounts_at(path):
 
 @dataclasses.dataclass
 class Place:
-    """Where a system shows the source: as `runs`, a name, in the directory `top`. pid is the daemon's."""
+    """Where a system shows the source: as `runs`, a name, in the directory `top`. pid is the daemon's, and it took so long to mount."""
 
     top: str
     runs: str
     pid: int | None = None
+    mounted_after_s: float = 0
 
     def path(self, *names):
         return os.path.join(self.top, *names)
@@ -41,7 +42,7 @@ class Place:
 
 class Native:
     name = "native"
-    described = "native: the source itself"
+    described = None
 
     @contextlib.contextmanager
     def shows(self, source, _environment=None):
@@ -54,19 +55,21 @@ class Daemon:
     def __init__(self, name, program, choices, mountpoint):
         self.name, self.program, self.choices = name, program, list(choices)
         self.mountpoint = mountpoint
+        self.was_used = False
         # runsfs shows the source as runs/; for the others the mountpoint has that name.
         self.top = mountpoint if name == "runsfs" else os.path.dirname(mountpoint)
         os.makedirs(mountpoint)
 
     @property
     def described(self):
-        return f"{self.name}: `{' '.join([self.name, *self.choices[0], 'SOURCE', 'MOUNTPOINT'])}`"
+        """How it was mounted; nothing where it never was."""
+        return self.was_used and f"{self.name}: `{' '.join([self.name, *self.choices[0], 'SOURCE', 'MOUNTPOINT'])}`"
 
     @contextlib.contextmanager
     def shows(self, source, environment=None):
         try:
-            self.mount(source, environment)
-            yield Place(self.top, "runs", bench_process.process_with(self.mountpoint))
+            took_s = self.mount(source, environment)
+            yield Place(self.top, "runs", bench_process.process_with(self.mountpoint), took_s)
         finally:
             self.unmount()
 
@@ -82,6 +85,7 @@ class Daemon:
                 del self.choices[0]
         if not mounts_at(self.mountpoint):
             raise Failed(f"{self.name} mounts nothing")
+        self.was_used = True
         return took_s
 
     def unmount(self):
