@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import dataclasses
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -55,6 +54,15 @@ class Bench:
         self.native, self.runsfs = self.systems[:2]
         self.report = bench_report.Report([])
         self.sources = {"full": options.source} if options.source else {}
+        self.made_in_source = None
+
+    def close(self):
+        """Nothing is left, whatever was interrupted. Never removes anything through a mount: below one stands a source."""
+        for system in self.systems[1:]:
+            system.unmount()
+        subprocess.run(("umount", "-l", bench_scale.filesystem_path(self)), stderr=subprocess.DEVNULL, check=False)
+        left = [self.scratch, *filter(None, [self.made_in_source])]
+        subprocess.run(("rm", "-rf", "--one-file-system", "--", *left), check=False)
 
     @staticmethod
     def say(text):
@@ -97,9 +105,8 @@ def remarks(bench):
 
 def measure(options):
     with contextlib.ExitStack() as exits:
-        scratch = tempfile.mkdtemp(prefix="runsfs-bench.")
-        exits.callback(shutil.rmtree, scratch)
-        bench = Bench(options, scratch)
+        bench = Bench(options, tempfile.mkdtemp(prefix="runsfs-bench."))
+        exits.callback(bench.close)
         for name in options.only:
             GROUPS[name][0](bench)
         bench.report.remarks = list(remarks(bench))

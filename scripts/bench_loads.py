@@ -43,14 +43,18 @@ def alternate(bench, systems, measure):
 
 
 @contextlib.contextmanager
-def scratch_in(source):
+def scratch_in(bench, source):
     """A directory in the source, the only place of it where anything is made; goes with all that is in it."""
     path = os.path.join(source, "bench-scratch")
+    if os.path.lexists(path):
+        raise Failed(f"{path} is there already, perhaps from a run that was killed: remove it")
+    bench.made_in_source = path
     os.mkdir(path)
     try:
         yield path
     finally:
         shutil.rmtree(path)
+        bench.made_in_source = None
 
 
 # --- tree --------------------------------------------------------------------------------------------------------------
@@ -135,7 +139,7 @@ def later_looks(bench, source, load, figure):
 
 def data(bench):
     source = bench.full_source()
-    with scratch_in(source) as scratch:
+    with scratch_in(bench, source) as scratch:
         large = os.path.join(scratch, "large")
         write_random(large, bench.sizes.large_bytes)
         sequential_reads(bench, source)
@@ -229,7 +233,7 @@ def create(bench):
     content = os.urandom(BLOCK_BYTES)
 
     def measure(system):
-        with scratch_in(source) as scratch, system.shows(source) as place:
+        with scratch_in(bench, source) as scratch, system.shows(source) as place:
             bench_process.timed(("sync", "-f", scratch))
             # Elsewhere each time: ext4 searches long for inodes where many were freed in the last minutes, which would make the later
             # ones slow. The flag, where it is known, makes it put the directory anywhere.

@@ -161,6 +161,10 @@ def requests(place):
         return {}
 
 
+def filesystem_path(bench):
+    return os.path.join(bench.scratch, "rest")
+
+
 @contextlib.contextmanager
 def filesystem_of_its_own(directory):
     """One that nobody else uses: a watch of a whole filesystem is woken by whatever happens anywhere on it."""
@@ -192,7 +196,7 @@ def second_find(bench):
 
 
 def wakes_at_rest(bench):
-    with filesystem_of_its_own(os.path.join(bench.scratch, "rest")) as directory:
+    with filesystem_of_its_own(filesystem_path(bench)) as directory:
         source = os.path.join(directory, "source")
         bench_process.timed((bench.MAKE_EXAMPLE, "--runs", "40", "--full", source))
         with bench.runsfs.shows(source) as place:
