@@ -13,10 +13,10 @@ def percentile_99(samples):
 
 
 def shown(value, unit):
-    """Three digits; seconds as milliseconds where there are few."""
+    """Three digits or four; seconds as milliseconds where there are few."""
     if unit == "s" and value < 0.01:
         value, unit = 1e3 * value, "ms"
-    text = f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:#.3g}"
+    text = f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:#.4g}" if value >= 100 else f"{value:#.3g}"
     return f"{text} {unit}".rstrip()
 
 
