@@ -10,7 +10,7 @@
 #include <string.h>
 #include <uthash.h>
 
-#define SENDER_PATIENCE_MS 30
+#define PATIENCE_MS 30
 
 /* An entry to be examined; the key is the directory's address and the name. */
 struct suspect {
@@ -31,9 +31,10 @@ struct message {
 
 struct coherence {
     pthread_t examiner, sender;
-    bool started, stopping, all;
+    bool started, stopping, all, examining;
     pthread_mutex_t lock;
     pthread_cond_t wake;       /* for the examiner */
+    pthread_cond_t caught_up;  /* it has nothing to do */
     struct suspect *suspects;  /* by key, in the order in which they came */
     pthread_cond_t send, sent; /* for the sender; for those who wait for it */
     struct message *messages, **messages_end;
@@ -264,10 +265,13 @@ static void *examiner_thread(void *context)
         struct suspect *suspect = coherence->suspects;
         bool all = coherence->all;
         if (!suspect && !all) {
+            coherence->examining = false;
+            pthread_cond_broadcast(&coherence->caught_up);
             pthread_cond_wait(&coherence->wake, &coherence->lock);
             continue;
         }
         coherence->all = false;
+        coherence->examining = true;
         if (suspect)
             HASH_DEL(coherence->suspects, suspect);
         pthread_mutex_unlock(&coherence->lock);
@@ -322,6 +326,16 @@ static void *sender_thread(void *context)
     return NULL;
 }
 
+static struct timespec end_of_patience(void)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += PATIENCE_MS * 1000000l;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return until;
+}
+
 /* Has the entry taken back at places (taken over) and waits for it, up to a limit. */
 static void send_and_wait(struct fs *fs, struct directory_node **places, size_t count, const char *name)
 {
@@ -331,12 +345,7 @@ static void send_and_wait(struct fs *fs, struct directory_node **places, size_t 
     memcpy(message->name, name, length + 1);
     message->places = places;
     message->count = count;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += SENDER_PATIENCE_MS * 1000000l;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-
+    struct timespec until = end_of_patience();
     pthread_mutex_lock(&coherence->lock);
     *coherence->messages_end = message;
     coherence->messages_end = &message->next;
@@ -370,6 +379,24 @@ void coherence_entry_changed(struct fs *fs, struct directory *directory, const c
         unref_places(fs, all, count);
 }
 
+void coherence_catch_up(struct fs *fs)
+{
+    struct coherence *coherence = fs->coherence;
+    watch_drain(keeper_watch(fs->keeper));
+    struct timespec until = end_of_patience();
+    pthread_mutex_lock(&coherence->lock);
+    int result = 0;
+    while ((coherence->suspects || coherence->all || coherence->examining) && !coherence->stopping &&
+           result == 0)
+        result = pthread_cond_timedwait(&coherence->caught_up, &coherence->lock, &until);
+    pthread_mutex_unlock(&coherence->lock);
+}
+
+void coherence_attributes_changed(struct fs *fs, struct node *node)
+{
+    invalidate_inode(fs, node, -1);
+}
+
 void coherence_directory_changed(struct fs *fs, struct directory_node *node)
 {
     struct directory_node **others;
@@ -387,6 +414,7 @@ void coherence_create(struct fs *fs)
     struct coherence *coherence = memory_alloc_zeroed(1, sizeof(*coherence));
     pthread_mutex_init(&coherence->lock, NULL);
     pthread_cond_init(&coherence->wake, NULL);
+    pthread_cond_init(&coherence->caught_up, NULL);
     pthread_cond_init(&coherence->send, NULL);
     pthread_cond_init(&coherence->sent, NULL);
     coherence->messages_end = &coherence->messages;
@@ -420,6 +448,7 @@ void coherence_stop(struct fs *fs)
     pthread_cond_broadcast(&coherence->wake);
     pthread_cond_broadcast(&coherence->send);
     pthread_cond_broadcast(&coherence->sent);
+    pthread_cond_broadcast(&coherence->caught_up);
     pthread_mutex_unlock(&coherence->lock);
     if (stop) {
         pthread_join(coherence->examiner, NULL);
@@ -442,6 +471,7 @@ void coherence_destroy(struct fs *fs)
     }
     pthread_mutex_destroy(&coherence->lock);
     pthread_cond_destroy(&coherence->wake);
+    pthread_cond_destroy(&coherence->caught_up);
     pthread_cond_destroy(&coherence->send);
     pthread_cond_destroy(&coherence->sent);
     free(coherence);

@@ -10,7 +10,7 @@
  * call returns. So the handler of a change has the sender thread take them back, and waits for it before it
  * replies.
  *
- * That wait has an end (SENDER_PATIENCE_MS), and must have one: the kernel holds locks for the very request
+ * That wait has an end (PATIENCE_MS), and must have one: the kernel holds locks for the very request
  * (the parents', and the victim's, which all places share), and two changes at once of the same names through
  * two places can each hold what the other's notification wants. Whoever loses patience replies, his locks go,
  * and the sender goes on. So the only case in which something is true some milliseconds after the call
@@ -45,6 +45,10 @@ void coherence_examine_all(struct fs *fs);
  * for the keeper, before the reply. */
 void coherence_entry_changed(struct fs *fs, struct directory *directory, const char *name, bool removed,
                              const struct directory_node *by, const struct directory_node *and_by);
+/* Returns when what the watch has to tell by now was examined, or after a moment. From any handler. */
+void coherence_catch_up(struct fs *fs);
+/* The kernel shall ask for the attributes of the node again. */
+void coherence_attributes_changed(struct fs *fs, struct node *node);
 /* The attributes of a directory changed through one place: the others are told. */
 void coherence_directory_changed(struct fs *fs, struct directory_node *node);
 

@@ -1,6 +1,6 @@
 /*
- * Counters: how many requests the kernel has sent, by kind and by what they were about, so that anybody can see
- * what is answered from the kernel's caches (.runsfs/status.json shows them).
+ * Counters: how many requests the kernel has sent, by kind and by what they were about, so that anybody can
+ * see what is answered from the kernel's caches (.runsfs/status.json shows them).
  */
 #ifndef RUNSFS_FS_COUNTERS_H
 #define RUNSFS_FS_COUNTERS_H

@@ -1,12 +1,8 @@
 /*
- * Entries: what the kernel is told when a name was found or made, and for how long it may believe it; and the
- * budget of descriptors that open files may hold.
+ * Entries: what the kernel is told when a name was found or made, and for how long it may believe it.
  */
 #include "fs/fs.h"
-#include "core/base/memory.h"
 #include <errno.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 static bool is_watched(const struct directory *directory)
 {
@@ -75,7 +71,9 @@ int entry_lookup(struct fs *fs, struct directory_node *parent, int directory_fd,
     int error = source_stat_at(directory_fd, name, &attributes);
     if (error)
         return error;
-    *entry = (struct fuse_entry_param){.entry_timeout = is_watched(parent->directory) ? CACHE_SECONDS : 0};
+    bool is_manifest = keeper_is_manifest(fs->keeper, parent->directory, name);
+    bool cached = is_watched(parent->directory) && !is_manifest;
+    *entry = (struct fuse_entry_param){.entry_timeout = cached ? CACHE_SECONDS : 0};
     if (!S_ISDIR(attributes.stat.st_mode)) {
         entry_for_file(fs, parent->directory, name, &attributes, entry);
         return 0;
@@ -92,121 +90,4 @@ void entry_reply(struct fs *fs, fuse_req_t req, struct fuse_entry_param *entry)
     entry->generation = node_of_number(&fs->nodes, entry->ino)->generation;
     if (fuse_reply_entry(req, entry) == -ENOENT) /* the caller was interrupted */
         nodes_forget(&fs->nodes, node_of_number(&fs->nodes, entry->ino), 1);
-}
-
-/* ---- handles ---- */
-
-static bool reserve(struct fs *fs, unsigned budget)
-{
-    if (atomic_fetch_add(&fs->handle_descriptors, 1) < budget)
-        return true;
-    handle_unreserve(fs);
-    return false;
-}
-
-bool handle_reserve(struct fs *fs)
-{
-    return reserve(fs, fs->handle_budget);
-}
-
-bool handle_reserve_needed(struct fs *fs)
-{
-    return reserve(fs, fs->handle_budget + HANDLES_OVER_BUDGET);
-}
-
-void handle_unreserve(struct fs *fs)
-{
-    atomic_fetch_sub(&fs->handle_descriptors, 1);
-}
-
-struct handle *handle_create(struct fs *fs, struct handle **list, int fd, int flags, bool counted)
-{
-    struct handle *handle = memory_alloc(sizeof(*handle));
-    *handle = (struct handle){.fd = fd, .flags = flags, .counted = counted, .references = 1};
-    if (fd < 0)
-        atomic_fetch_add(&fs->handles_without_descriptor, 1);
-    pthread_mutex_lock(&fs->nodes.lock);
-    handle->next = *list;
-    *list = handle;
-    pthread_mutex_unlock(&fs->nodes.lock);
-    return handle;
-}
-
-struct handle *handle_with_descriptor(struct fs *fs, struct handle *const *list)
-{
-    pthread_mutex_lock(&fs->nodes.lock);
-    struct handle *handle = *list;
-    while (handle && handle->fd < 0)
-        handle = handle->next;
-    if (handle)
-        handle->references++;
-    pthread_mutex_unlock(&fs->nodes.lock);
-    return handle;
-}
-
-struct handle *handle_use(struct fs *fs, struct handle *handle)
-{
-    if (!handle)
-        return NULL;
-    pthread_mutex_lock(&fs->nodes.lock);
-    bool usable = handle->fd >= 0;
-    handle->references += usable;
-    pthread_mutex_unlock(&fs->nodes.lock);
-    return usable ? handle : NULL;
-}
-
-void handle_unref(struct fs *fs, struct handle *handle)
-{
-    pthread_mutex_lock(&fs->nodes.lock);
-    bool last = --handle->references == 0;
-    pthread_mutex_unlock(&fs->nodes.lock);
-    if (!last)
-        return;
-    if (handle->fd >= 0)
-        close(handle->fd);
-    if (handle->counted)
-        handle_unreserve(fs);
-    free(handle);
-}
-
-void handle_close(struct fs *fs, struct handle **list, struct handle *handle)
-{
-    pthread_mutex_lock(&fs->nodes.lock);
-    struct handle **link = list;
-    while (*link != handle)
-        link = &(*link)->next;
-    *link = handle->next;
-    bool without = handle->fd < 0;
-    pthread_mutex_unlock(&fs->nodes.lock);
-    if (without)
-        atomic_fetch_sub(&fs->handles_without_descriptor, 1);
-    handle_unref(fs, handle);
-}
-
-void handles_discard(struct handle *handles)
-{
-    for (struct handle *next; handles; handles = next) {
-        next = handles->next;
-        if (handles->fd >= 0)
-            close(handles->fd);
-        free(handles);
-    }
-}
-
-bool handle_give_descriptor(struct fs *fs, struct handle *const *list, int fd)
-{
-    bool given = false;
-    pthread_mutex_lock(&fs->nodes.lock);
-    for (struct handle *handle = *list; handle && !given; handle = handle->next)
-        if (handle->fd < 0) {
-            handle->fd = fd;
-            handle->counted = true;
-            given = true;
-        }
-    pthread_mutex_unlock(&fs->nodes.lock);
-    if (given) {
-        atomic_fetch_add(&fs->handle_descriptors, 1);
-        atomic_fetch_sub(&fs->handles_without_descriptor, 1);
-    }
-    return given;
 }

@@ -26,14 +26,15 @@ struct fs {
     struct workers *workers;
     struct fuse_session *session;
     bool is_root;              /* may act as the caller */
-    bool zero_message_opendir; /* the kernel opens directories without asking */
+    bool zero_message_opendir; /* the kernel opens directories without asking, */
+    bool zero_message_open;    /* and files */
     uid_t own_uid;
-    unsigned handle_budget; /* descriptors that open files may hold */
-    _Atomic(unsigned) handle_descriptors;
-    _Atomic(unsigned) handles_without_descriptor;
+    /* Held for writing from a rename until its files are known at their new places; for reading by who looks
+     * once more for one that he did not find. Taken before any other lock. */
+    pthread_rwlock_t rename_lock;
     struct timespec mounted_at;
     _Atomic(uint64_t) counted[COUNTED_OPERATIONS], counted_total, counted_below_views; /* counters.h */
-    pthread_mutex_t linger_lock; /* guards lingering */
+    pthread_mutex_t linger_lock;                                                       /* guards lingering */
     struct lingering *lingering;
     pthread_mutex_t manifest_lock;  /* guards manifest_current, manifest_gone_until_ms and `spoiled` */
     int64_t manifest_gone_until_ms; /* it was removed through the mount; monotonic */
@@ -43,15 +44,6 @@ struct fs {
 
 /* How long the kernel may keep what a watch guards. Nothing else is kept. */
 #define CACHE_SECONDS 86400.0
-
-/* An open file. fd is -1 where the budget was used up: then each request opens the file for itself. */
-struct handle {
-    int fd;
-    int flags;
-    bool counted;        /* against the budget */
-    unsigned references; /* nodes->lock: the kernel's, and requests that borrow fd for another's sake */
-    struct handle *next; /* of the same node; nodes->lock */
-};
 
 /* A descriptor for the time of one request; given back with real_fd_close. */
 struct real_fd {
@@ -79,8 +71,6 @@ struct node_operations {
     void (*rmdir)(struct fs *fs, fuse_req_t req, struct node *parent, const char *name);
     void (*create)(struct fs *fs, fuse_req_t req, struct node *parent, const char *name, mode_t mode,
                    struct fuse_file_info *fi);
-    void (*open)(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi);
-    void (*release)(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi);
     void (*read)(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset,
                  struct fuse_file_info *fi);
     void (*write)(struct fs *fs, fuse_req_t req, struct node *node, const char *bytes, size_t size,
@@ -95,7 +85,7 @@ struct node_operations {
     /* A descriptor that names the real file (O_PATH will do), for what works on any: attributes, xattrs,
      * links. */
     int (*open_path)(struct fs *fs, struct node *node, struct real_fd *real);
-    /* A descriptor opened with flags (access mode) for one request: the handle's, where it has one. */
+    /* A descriptor opened with flags (access mode) for one request, or a handle's. */
     int (*open_data)(struct fs *fs, struct node *node, struct fuse_file_info *fi, int flags,
                      struct real_fd *real);
     /* Called after the content of the file changed. */
@@ -120,33 +110,18 @@ void entry_reply(struct fs *fs, fuse_req_t req, struct fuse_entry_param *entry);
 double entry_attribute_timeout(struct fs *fs, struct node *node, const struct stat *stat);
 int entry_from_error(int error);
 
-/* Handles. handle_reserve asks the budget for one descriptor; a handle made with counted gives it back in the
- * end. */
-bool handle_reserve(struct fs *fs);
-/* The same for a file that could not be opened anew: some over the budget. */
-bool handle_reserve_needed(struct fs *fs);
-#define HANDLES_OVER_BUDGET 24
-void handle_unreserve(struct fs *fs);
-/* A new handle for an open descriptor (-1 for none), put on a node's list; closed by handle_close. */
-struct handle *handle_create(struct fs *fs, struct handle **list, int fd, int flags, bool counted);
-void handle_close(struct fs *fs, struct handle **list, struct handle *handle);
-/* One of the list that has a descriptor, with a reference for handle_unref; NULL for none. */
-struct handle *handle_with_descriptor(struct fs *fs, struct handle *const *list);
-/* This one, likewise; NULL where it has none (or is NULL). */
-struct handle *handle_use(struct fs *fs, struct handle *handle);
-void handle_unref(struct fs *fs, struct handle *handle);
-/* Gives fd to one of the list that has none (beyond the budget): false where all have one. */
-bool handle_give_descriptor(struct fs *fs, struct handle *const *list, int fd);
 void real_fd_close(struct fs *fs, struct real_fd *real);
-static inline struct handle *handle_of(const struct fuse_file_info *fi)
-{
-    return fi ? (struct handle *)(uintptr_t)fi->fh : NULL;
-}
-
 /* real/file.c */
-/* Before the name of a file is taken away: gives its open handles that have no descriptor one, since no name
- * leads to the file any longer. 0, or -ENFILE where there are too many. directory_fd is the directory's. */
+/* Before the name of a file is taken away: a handle for who has it open, since no name leads to the file any
+ * longer. 0, or -ENFILE where there are too many. directory_fd is the directory's. */
 int file_keep_open(struct fs *fs, int directory_fd, const char *name);
+/* It was not taken away: the handle is not needed. */
+void file_keep_undo(struct fs *fs, int directory_fd, const char *name);
+/* Before the mode of a file becomes such that a daemon without privilege may not open it again. */
+void file_keep_rights(struct fs *fs, struct file_node *file, mode_t mode);
+/* Was the file renamed onto the manifest's name? The kernel takes it for the manifest until it looks again,
+ * which ESTALE makes it do. */
+bool file_stands_for_manifest(struct fs *fs, struct file_node *file);
 
 /* view/linger.c: runs that are being removed through a view. Before the file `name` of the directory is
  * unlinked: if that can make the run leave the view, it stays reachable there by name (it is not listed)

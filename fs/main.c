@@ -176,13 +176,14 @@ static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *
         .source = keeper_source(keeper),
         .is_root = geteuid() == 0,
         .own_uid = geteuid(),
-        .handle_budget = options->descriptors / 2,
     };
     clock_gettime(CLOCK_REALTIME, &fs->mounted_at);
     pthread_mutex_init(&fs->manifest_lock, NULL);
     pthread_mutex_init(&fs->linger_lock, NULL);
+    pthread_rwlock_init(&fs->rename_lock, NULL);
     nodes_times_are_exact = times_are_exact(source_root_fd(fs->source));
     nodes_init(&fs->nodes, fs->source, operations);
+    fs->nodes.handles.limit = options->descriptors / 2;
     coherence_create(fs);
     workers_create(fs);
 }
@@ -204,6 +205,7 @@ static void fs_finish(struct fs *fs)
     keeper_close(fs->keeper);
     pthread_mutex_destroy(&fs->manifest_lock);
     pthread_mutex_destroy(&fs->linger_lock);
+    pthread_rwlock_destroy(&fs->rename_lock);
 }
 
 static int open_keeper(const struct options *options, struct keeper **keeper)

@@ -181,9 +181,11 @@ static void node_release(struct nodes *nodes, struct node *node)
         directory_unref(nodes->source, directory->directory);
     } else if (node->kind == NODE_FILE) {
         struct file_node *file = (struct file_node *)node;
+        handles_close(nodes, &file->handles);
         directory_unref(nodes->source, file->directory);
         free(file->name);
     } else if (node->kind == NODE_MANIFEST) {
+        handles_close(nodes, &((struct manifest_node *)node)->handles);
         snapshot_unref(((struct manifest_node *)node)->snapshot);
     }
     free(node);
@@ -437,10 +439,10 @@ void nodes_finish(struct nodes *nodes)
                 struct file_node *file = (struct file_node *)node;
                 directory_unref(nodes->source, file->directory);
                 free(file->name);
-                handles_discard(file->handles);
+                handles_close(nodes, &file->handles);
             } else if (node->kind == NODE_MANIFEST) {
                 snapshot_unref(((struct manifest_node *)node)->snapshot);
-                handles_discard(((struct manifest_node *)node)->handles);
+                handles_close(nodes, &((struct manifest_node *)node)->handles);
             }
             free(node);
         }

@@ -24,6 +24,7 @@
 #define RUNSFS_FS_NODE_H
 
 #include "core/keeper/keeper.h"
+#include "fs/handle.h"
 #include <pthread.h>
 
 #ifndef FUSE_ROOT_ID
@@ -31,7 +32,6 @@
 #endif
 
 struct node_operations;
-struct handle;
 
 enum node_kind { NODE_ROOT, NODE_FACET, NODE_VALUE, NODE_DIRECTORY, NODE_FILE, NODE_MANIFEST };
 
@@ -68,7 +68,7 @@ struct file_node {
     struct identity identity;
     struct directory *directory; /* where it was last seen; a reference */
     char *name;                  /* and its name there */
-    struct handle *handles;      /* open ones */
+    struct handle *handles;      /* see handle.h */
     struct record record;
 };
 
@@ -92,13 +92,11 @@ struct nodes {
     struct node **buckets;
     size_t bucket_count, count;
     uint32_t generation;
+    struct handle_budget handles;
     struct node root;
     struct view_node facets[FACET_COUNT];
     struct directory_node *runs; /* the source's root under runs/ */
 };
-
-/* Frees what the kernel never released (entry.c has the handles). */
-void handles_discard(struct handle *handles);
 
 void nodes_init(struct nodes *nodes, struct source *source, const struct node_operations *const operations[]);
 /* Frees every node, whatever the kernel still counts. */

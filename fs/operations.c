@@ -28,11 +28,11 @@ static struct node *node_of(fuse_req_t req, fuse_ino_t number)
 static void op_init(void *userdata, struct fuse_conn_info *connection)
 {
     struct fs *fs = userdata;
-    static const unsigned wanted = FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK | FUSE_CAP_PARALLEL_DIROPS |
-                                   FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_READDIRPLUS |
-                                   FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
-                                   FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-                                   FUSE_CAP_IOCTL_DIR | FUSE_CAP_NO_OPENDIR_SUPPORT;
+    static const unsigned wanted =
+        FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_AUTO_INVAL_DATA |
+        FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
+        FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_IOCTL_DIR |
+        FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_NO_OPEN_SUPPORT;
     connection->want |= connection->capable & wanted;
     /* Truncation by open comes as a SETATTR of its own, so that one place does it and the keeper hears of it.
      * Writes go through at once: a small one kept as a whole page could undo a change made beside the mount.
@@ -43,6 +43,7 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
     connection->max_write = 1 << 20;
     connection->max_readahead = 1 << 20;
     fs->zero_message_opendir = connection->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;
+    fs->zero_message_open = connection->capable & FUSE_CAP_NO_OPEN_SUPPORT;
 }
 
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -149,18 +150,16 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
     node->operations->create(fs_of(req), req, node, name, mode, fi);
 }
 
+/* With zero-message open the kernel asks once, and from then on opens files by itself; it has checked the
+ * rights. Nothing is to be done in either case: see real/file.c. */
 static void op_open(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
 {
-    struct node *node = node_of(req, number);
-    REQUIRE(node, open, EISDIR);
-    node->operations->open(fs_of(req), req, node, fi);
-}
-
-static void op_release(fuse_req_t req, fuse_ino_t number, struct fuse_file_info *fi)
-{
-    struct node *node = node_of(req, number);
-    REQUIRE(node, release, EINVAL);
-    node->operations->release(fs_of(req), req, node, fi);
+    (void)number;
+    fi->keep_cache = 1; /* what changes is taken back (coherence.c) or seen by its times */
+    if (fs_of(req)->zero_message_open)
+        fuse_reply_err(req, ENOSYS);
+    else
+        fuse_reply_open(req, fi);
 }
 
 static void op_read(fuse_req_t req, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *fi)
@@ -288,8 +287,9 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t number, unsigned command, void *
         real_ioctl(fs_of(req), req, node_of(req, number), command, fi, in, in_size, out_size);
 }
 
-/* No flush (a write is with the source when it returns), no access (the kernel decides by mode and ACL), and
- * no locks: the kernel keeps them for all users of the mount, since a file is one inode in every view. */
+/* No release and no flush (nothing is held for an open file, and a write is with the source when it returns),
+ * no access (the kernel decides by mode and ACL), and no locks: the kernel keeps them for all users of the
+ * mount, since a file is one inode in every view. */
 const struct fuse_lowlevel_ops fs_operations = {
     .init = op_init,
     .lookup = op_lookup,
@@ -307,7 +307,6 @@ const struct fuse_lowlevel_ops fs_operations = {
     .link = op_link,
     .create = op_create,
     .open = op_open,
-    .release = op_release,
     .read = op_read,
     .write = op_write,
     .opendir = op_opendir,

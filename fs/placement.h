@@ -1,9 +1,9 @@
 /*
  * On which processor a worker runs: for short requests the one on which their caller waits.
  *
- * A caller that waits for each answer leaves its processor idle meanwhile. A worker on the same one takes over
- * by a switch; a worker on another has to be woken there, and to wake the caller back. Left to itself the
- * kernel always chooses the other one, since that is idle at the moment of waking.
+ * A caller that waits for each answer leaves its processor idle meanwhile. A worker on the same one takes
+ * over by a switch; a worker on another has to be woken there, and to wake the caller back. Left to itself
+ * the kernel always chooses the other one, since that is idle at the moment of waking.
  *
  * Where a process runs is read from /proc now and then (it costs about as much as a request); a wrong guess
  * costs time, never more.

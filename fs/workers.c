@@ -20,7 +20,8 @@
 #define TICKS_BEFORE_SLEEP 50
 /* A read or write of this size is worth another thread. */
 #define LONG_REQUEST_BYTES (64u << 10)
-/* How often a reader looks whether requests queue up, and how often in a row they must before another joins. */
+/* How often a reader looks whether requests queue up, and how often in a row they must before another joins.
+ */
 #define REQUESTS_PER_LOOK 16
 #define LOOKS_BEFORE_GROWTH 4
 
@@ -242,7 +243,7 @@ static void *overseer_thread(void *context)
         for (unsigned i = 0; i < workers->count && !busy; i++)
             busy = atomic_load(&workers->list[i]->serving) != 0;
         quiet_ticks = busy ? 0 : quiet_ticks + 1;
-        if (quiet_ticks > TICKS_BEFORE_SLEEP) {
+        if (quiet_ticks > TICKS_BEFORE_SLEEP && !handles_expire(&workers->fs->nodes)) {
             quiet_ticks = 0;
             workers->readers_wanted = 1;
             atomic_store(&workers->overseer_sleeps, true);

@@ -1,13 +1,14 @@
 /*
  * Workers: the threads that take requests from the kernel and run the handlers.
  *
- * Not libfuse's loop, because of what a request costs. Most are answered in some microseconds; the rest of the
- * time is spent waking: the worker on another, sleeping processor, then the caller again. So here
+ * Not libfuse's loop, because of what a request costs. Most are answered in some microseconds; the rest of
+ * the time is spent waking: the worker on another, sleeping processor, then the caller again. So here
  *
  * - one thread reads at a time and answers what is short by itself, without waking a second one;
  * - it moves to the processor on which the caller runs, since a switch there costs a tenth of a wake-up
  *   elsewhere (docs/performance.md has the figures);
- * - what moves many bytes, or waits for the disk, is answered with the turn given away first, on any processor;
+ * - what moves many bytes, or waits for the disk, is answered with the turn given away first, on any
+ * processor;
  * - where requests queue up, more threads read;
  * - an overseer sees to it that nobody's slow request holds up the others: a turn that was not given away
  *   is taken from its holder after two ticks. It sleeps while there are no requests.

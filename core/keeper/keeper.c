@@ -98,16 +98,6 @@ void keeper_note_all(struct keeper *keeper)
     pthread_mutex_unlock(&keeper->notes_lock);
 }
 
-void keeper_hold_manifest(struct keeper *keeper, int change)
-{
-    pthread_mutex_lock(&keeper->notes_lock);
-    keeper->publisher.holders += (unsigned)change;
-    keeper->manifest_noted = true;
-    keeper->manifest_closed |= change < 0;
-    note_wake(keeper);
-    pthread_mutex_unlock(&keeper->notes_lock);
-}
-
 /* The keeper's ear on the watch. */
 static void keeper_listen(const struct change *change, void *context)
 {
@@ -362,7 +352,6 @@ void keeper_stop(struct keeper *keeper)
     pthread_mutex_unlock(&keeper->notes_lock);
     pthread_join(keeper->thread, NULL);
     keeper->started = false;
-    atomic_store(&keeper->publisher.holders, 0);
     keeper->publisher.hold_until_ms = 0;
     /* Somebody else may write at the same moment: his write is adopted, and ours done after it. */
     for (int attempt = 0; keeper_flush(keeper) == -EAGAIN && attempt < 10; attempt++)

@@ -55,9 +55,6 @@ void keeper_note_move(struct keeper *keeper, struct directory *directory, const 
 void keeper_note_content(struct keeper *keeper, uint64_t ino);
 /* Everything may have changed (events lost, SIGHUP). */
 void keeper_note_all(struct keeper *keeper);
-/* Somebody begins (+1) or ends (-1) to write the manifest's file through the mount: it is not replaced under
- * him meanwhile, up to a limit. */
-void keeper_hold_manifest(struct keeper *keeper, int change);
 
 /* Somebody took the manifest away through the mount: it is not written for a moment, in which he can make a
  * new one. Returns its end (monotonic, ms). Takes the lock. */

@@ -30,7 +30,6 @@ struct publisher {
     int64_t first_change_ms, last_change_ms; /* monotonic; 0 for none since the last write */
     int64_t not_before_ms;     /* no write before this (share of a core; retry after an error) */
     int64_t hold_until_ms;     /* somebody is writing the file himself */
-    _Atomic(unsigned) holders; /* open for writing through the mount */
     bool writing;              /* publish_write is at it, without the lock */
     bool recheck;              /* somebody touched the file meanwhile */
     unsigned retry_ms;

@@ -5,7 +5,7 @@
  * change, but never so often that writing takes more than its share of a core. What somebody else writes is
  * read, what it adds is adopted, and what it says that the files do not is corrected by one write; two that
  * derive the same bytes adopt each other's and never write in turn. Somebody who is in the middle of writing
- * (the file is no JSON yet, or is open for writing through the mount) is not interrupted before a limit.
+ * (the file is no JSON yet) is not interrupted before a limit.
  */
 #include "core/keeper/keeper_internal.h"
 #include "core/base/log.h"
@@ -144,6 +144,8 @@ static void settle_changed_file(struct keeper *keeper, bool closed)
         bool unfinished = publisher->finding == MANIFEST_BROKEN || publisher->finding == MANIFEST_EMPTY;
         if (unfinished && !closed && keeper->started)
             hold(publisher);
+        else
+            publisher->hold_until_ms = 0; /* what is whole was written to its end */
         yield_to_another(publisher, keeper->manifest_name, unchanged);
     } else {
         forget_on_disk(publisher);
@@ -163,12 +165,8 @@ void publish_settle(struct keeper *keeper, bool closed)
     bool moved = !publisher->judged || !file_stamp_equal(&now, &publisher->stamp);
     if (moved)
         settle_changed_file(keeper, closed);
-    if (atomic_load(&publisher->holders)) {
-        if (moved && keeper->started)
-            hold(publisher);
-    } else if (closed) {
+    if (closed)
         publisher->hold_until_ms = 0;
-    }
 }
 
 int64_t keeper_pause_manifest(struct keeper *keeper)

@@ -63,20 +63,18 @@ int real_apply(int fd, int data_fd, const struct stat *attr, int to_set)
     return 0;
 }
 
-/* The handle for a change of size: the caller's, if it is open for writing. A reference; NULL for none. */
-static struct handle *size_handle(struct fs *fs, const struct fuse_file_info *fi)
+/* A handle by which the size can be changed whatever the mode is by now. A reference; NULL for none. */
+static struct handle *size_handle(struct fs *fs, struct node *node, int to_set)
 {
-    struct handle *handle = handle_use(fs, handle_of(fi));
-    if (handle && (handle->flags & O_ACCMODE) == O_RDONLY) {
-        handle_unref(fs, handle);
-        handle = NULL;
-    }
-    return handle;
+    if (node->kind != NODE_FILE || !(to_set & FUSE_SET_ATTR_SIZE))
+        return NULL;
+    return handle_find(&fs->nodes, &((struct file_node *)node)->handles, O_WRONLY);
 }
 
 void real_setattr(struct fs *fs, fuse_req_t req, struct node *node, struct stat *attr, int to_set,
                   struct fuse_file_info *fi)
 {
+    (void)fi;
     struct real_fd real;
     struct attributes attributes;
     int error = node->operations->open_path(fs, node, &real);
@@ -84,10 +82,12 @@ void real_setattr(struct fs *fs, fuse_req_t req, struct node *node, struct stat 
         fuse_reply_err(req, -error);
         return;
     }
-    struct handle *handle = size_handle(fs, fi);
+    if (node->kind == NODE_FILE && to_set & FUSE_SET_ATTR_MODE)
+        file_keep_rights(fs, (struct file_node *)node, attr->st_mode);
+    struct handle *handle = size_handle(fs, node, to_set);
     error = real_apply(real.fd, handle ? handle->fd : -1, attr, to_set);
     if (handle)
-        handle_unref(fs, handle);
+        handle_unref(&fs->nodes, handle);
     if (node->kind == NODE_DIRECTORY)
         coherence_directory_changed(fs, (struct directory_node *)node);
     if (node->operations->changed) /* also after an error: a part may have been done */

@@ -144,20 +144,16 @@ void directory_create(struct fs *fs, fuse_req_t req, struct node *parent, const 
     struct file_node *file = (struct file_node *)node_of_number(&fs->nodes, entry.ino);
     /* A file that its owner may not open again (as Git makes its objects) needs the descriptor that made it.
      */
-    bool reserved = (mode & 0600) == 0600 ? handle_reserve(fs) : handle_reserve_needed(fs);
-    if (!reserved) {
+    struct handle *handle = NULL;
+    if (!fs->is_root && (mode & 0600) != 0600)
+        handle = handle_add(&fs->nodes, &file->handles, fd, flags & O_ACCMODE, HANDLE_KEPT, true);
+    if (handle)
+        handle_unref(&fs->nodes, handle);
+    else
         close(fd);
-        fd = -1;
-    }
-    struct handle *handle = handle_create(fs, &file->handles, fd, flags & O_ACCMODE, reserved);
-    fi->fh = (uintptr_t)handle;
     fi->keep_cache = 1;
-    if (keeper_is_manifest(fs->keeper, change.parent->directory, name))
-        entry.entry_timeout = entry.attr_timeout = 0;
-    if (fuse_reply_create(req, &entry, fi) == -ENOENT) {
-        handle_close(fs, &file->handles, handle);
+    if (fuse_reply_create(req, &entry, fi) == -ENOENT)
         nodes_forget(&fs->nodes, &file->node, 1);
-    }
 }
 
 void directory_unlink(struct fs *fs, fuse_req_t req, struct node *parent, const char *name)
@@ -170,10 +166,12 @@ void directory_unlink(struct fs *fs, fuse_req_t req, struct node *parent, const 
         /* A run that is removed through a view stays reachable there for who removes it. */
         view_linger(fs, change.parent, name);
         error = change_done(&change, unlinkat(change_as_caller(&change), name, 0), true);
-        if (error)
+        if (error) {
             view_linger_end(fs, change.parent->directory);
-        else if (keeper_is_manifest(fs->keeper, change.parent->directory, name))
+            file_keep_undo(fs, change.descriptor.fd, name);
+        } else if (keeper_is_manifest(fs->keeper, change.parent->directory, name)) {
             manifest_removed(fs);
+        }
     }
     change_end(&change);
     fuse_reply_err(req, -error);
@@ -214,6 +212,8 @@ static void arrived(struct fs *fs, struct directory_node *old_parent, struct dir
         struct file_node *file = nodes_file_known(&fs->nodes, &attributes.identity);
         if (file) {
             nodes_file_at(&fs->nodes, file, parent->directory, name);
+            if (keeper_is_manifest(fs->keeper, parent->directory, name))
+                coherence_attributes_changed(fs, &file->node); /* so that opening it by this name asks */
             node_unref(&fs->nodes, &file->node);
         }
         return;
@@ -246,17 +246,24 @@ void real_rename(struct fs *fs, fuse_req_t req, struct directory_node *parent, c
         fuse_reply_err(req, -error);
         return;
     }
-    error = flags & RENAME_EXCHANGE ? 0 : file_keep_open(fs, to.fd, new_name);
+    bool replaces = !(flags & (RENAME_EXCHANGE | RENAME_NOREPLACE));
+    error = replaces ? file_keep_open(fs, to.fd, new_name) : 0;
     if (error == 0) {
+        pthread_rwlock_wrlock(&fs->rename_lock);
         caller_assume(fs, req);
         error = syscall(SYS_renameat2, from.fd, name, to.fd, new_name, flags) == 0 ? 0 : -errno;
         caller_restore(fs);
+        if (error == 0) {
+            arrived(fs, parent, new_parent, to.fd, new_name);
+            if (flags & RENAME_EXCHANGE)
+                arrived(fs, new_parent, parent, from.fd, name);
+        }
+        pthread_rwlock_unlock(&fs->rename_lock);
+        if (error && replaces)
+            file_keep_undo(fs, to.fd, new_name);
     }
     if (error == 0) {
         keeper_note_move(fs->keeper, parent->directory, name, new_parent->directory, new_name);
-        arrived(fs, parent, new_parent, to.fd, new_name);
-        if (flags & RENAME_EXCHANGE)
-            arrived(fs, new_parent, parent, from.fd, name);
         if (keeper_is_manifest(fs->keeper, parent->directory, name) && !(flags & RENAME_EXCHANGE))
             manifest_removed(fs);
         coherence_entry_changed(fs, parent->directory, name, true, parent, new_parent);

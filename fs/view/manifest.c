@@ -45,27 +45,23 @@ static int open_real(struct fs *fs, int flags)
 
 static int manifest_open_path(struct fs *fs, struct node *node, struct real_fd *real)
 {
-    struct handle *handle = handle_with_descriptor(fs, &((struct manifest_node *)node)->handles);
-    if (handle) {
-        *real = (struct real_fd){.fd = handle->fd, .handle = handle};
-        return 0;
-    }
-    int fd = open_real(fs, O_PATH);
-    *real = (struct real_fd){.fd = fd, .own = true};
+    struct handle *handle = handle_find(&fs->nodes, &((struct manifest_node *)node)->handles, O_PATH);
+    int fd = handle ? handle->fd : open_real(fs, O_PATH);
+    *real = (struct real_fd){.fd = fd, .own = !handle, .handle = handle};
     return fd < 0 ? fd : 0;
 }
 
+/* Whoever begins to write writes on into the same file, also when another has replaced it meanwhile. */
 static int manifest_open_data(struct fs *fs, struct node *node, struct fuse_file_info *fi, int flags,
                               struct real_fd *real)
 {
-    (void)node;
-    struct handle *handle = handle_use(fs, handle_of(fi));
-    if (handle) {
-        *real = (struct real_fd){.fd = handle->fd, .handle = handle};
-        return 0;
-    }
-    int fd = open_real(fs, flags);
-    *real = (struct real_fd){.fd = fd, .own = true};
+    (void)fi;
+    struct manifest_node *manifest = (struct manifest_node *)node;
+    struct handle *handle = handle_find(&fs->nodes, &manifest->handles, flags);
+    int fd = handle ? handle->fd : open_real(fs, flags);
+    if (!handle && fd >= 0 && flags != O_RDONLY)
+        handle = handle_add(&fs->nodes, &manifest->handles, fd, flags, HANDLE_KEPT, false);
+    *real = (struct real_fd){.fd = fd, .own = !handle, .handle = handle};
     return fd < 0 ? fd : 0;
 }
 
@@ -202,52 +198,20 @@ static void manifest_setattr(struct fs *fs, fuse_req_t req, struct node *node, s
                              struct fuse_file_info *fi)
 {
     struct real_fd real;
-    struct handle *handle = handle_use(fs, handle_of(fi));
-    if (to_set & FUSE_SET_ATTR_SIZE)
+    bool size = to_set & FUSE_SET_ATTR_SIZE;
+    if (size)
         spoil(fs, (struct manifest_node *)node);
-    int error = manifest_open_path(fs, node, &real);
+    int error =
+        size ? manifest_open_data(fs, node, fi, O_WRONLY, &real) : manifest_open_path(fs, node, &real);
     if (error == 0) {
-        error = real_apply(real.fd, handle ? handle->fd : -1, attr, to_set);
+        error = real_apply(real.fd, size ? real.fd : -1, attr, to_set);
         real_fd_close(fs, &real);
     }
-    if (handle)
-        handle_unref(fs, handle);
     keeper_note(fs->keeper, source_root(fs->source), keeper_manifest_name(fs->keeper));
     if (error)
         fuse_reply_err(req, -error);
     else
         manifest_getattr(fs, req, node, fi);
-}
-
-static void manifest_open(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
-{
-    struct manifest_node *manifest = (struct manifest_node *)node;
-    int access = fi->flags & O_ACCMODE;
-    fi->keep_cache = 1;
-    if (access != O_RDONLY) {
-        int fd = open_real(fs, access);
-        if (fd < 0) {
-            fuse_reply_err(req, -fd);
-            return;
-        }
-        spoil(fs, manifest);
-        keeper_hold_manifest(fs->keeper, +1);
-        fi->fh = (uintptr_t)handle_create(fs, &manifest->handles, fd, access, false);
-        fi->keep_cache = 0;
-    }
-    if (fuse_reply_open(req, fi) == -ENOENT && handle_of(fi)) {
-        handle_close(fs, &manifest->handles, handle_of(fi));
-        keeper_hold_manifest(fs->keeper, -1);
-    }
-}
-
-static void manifest_release(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
-{
-    if (handle_of(fi)) {
-        handle_close(fs, &((struct manifest_node *)node)->handles, handle_of(fi));
-        keeper_hold_manifest(fs->keeper, -1);
-    }
-    fuse_reply_err(req, 0);
 }
 
 static void manifest_read(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset,
@@ -286,8 +250,6 @@ const struct node_operations manifest_operations = {
     .lseek = manifest_lseek,
     .getattr = manifest_getattr,
     .setattr = manifest_setattr,
-    .open = manifest_open,
-    .release = manifest_release,
     .read = manifest_read,
     .write = real_write,
     .open_path = manifest_open_path,
