@@ -6,10 +6,12 @@
 #include "fs/coherence.h"
 #include "fs/mountpoint.h"
 #include "fs/options.h"
+#include "fs/real/real.h"
 #include "fs/workers.h"
 #include "core/base/limits.h"
 #include "core/base/memory.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -143,6 +145,40 @@ static int session_create(struct fs *fs, struct options *options)
     return 0;
 }
 
+/* The kernel begins with INIT. It is answered before anything else, so that what it sets is settled when the
+ * mount is reported as made. */
+static int answer_init(struct fs *fs)
+{
+    struct fuse_buf request = {0};
+    int result;
+    do
+        result = fuse_session_receive_buf(fs->session, &request);
+    while (result == -EINTR || result == -EAGAIN);
+    if (result > 0)
+        fuse_session_process_buf(fs->session, &request);
+    free(request.mem);
+    return result > 0 ? 0 : -EIO;
+}
+
+/* The kernel reads ahead 128 kB of any FUSE file, which is too little for large ones; root may say otherwise
+ * (Documentation/ABI/testing/sysfs-class-bdi). Without it large reads are slower, that is all. */
+static void set_read_ahead(const char *mount_point)
+{
+    struct statx info;
+    char path[64];
+    /* By what the kernel knows already: nobody serves requests yet. */
+    if (statx(AT_FDCWD, mount_point, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &info) != 0)
+        return;
+    snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", info.stx_dev_major,
+             info.stx_dev_minor);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    if (dprintf(fd, "%u", LIMIT_REQUEST_BYTES >> 10) < 0)
+        log_debug("%s: can't be set: %s", path, strerrordesc_np(errno));
+    close(fd);
+}
+
 static int serve(struct fs *fs, const struct options *options)
 {
     struct signals signals = {.fs = fs};
@@ -155,7 +191,7 @@ static int serve(struct fs *fs, const struct options *options)
         log_error("threads can't be started: %s", strerrordesc_np(-error));
         return error;
     }
-    error = workers_run(fs, options->single_thread ? 1 : options->max_threads);
+    error = workers_run(fs, options->single_thread ? 1 : options->max_threads, options->low_latency);
     if (error)
         log_error("threads can't be started: %s", strerrordesc_np(-error));
     atomic_store(&signals.ending, true);
@@ -198,6 +234,7 @@ static void fs_finish(struct fs *fs)
     if (fs->session)
         fuse_session_destroy(fs->session);
     workers_destroy(fs);
+    real_data_finish();
     view_linger_free(fs);
     if (fs->manifest_current)
         node_unref(&fs->nodes, &fs->manifest_current->node);
@@ -238,6 +275,8 @@ static int run(struct options *options)
         fs_finish(&fs);
         return 1;
     }
+    if (answer_init(&fs) == 0)
+        set_read_ahead(options->mount_point);
     int status = 1;
     if (fuse_daemonize(options->foreground) == 0) {
         if (!options->foreground)

@@ -2,6 +2,7 @@
  * From the kernel's requests to the operations of the node's kind; no behaviour of its own but the default
  * answers.
  */
+#include "core/base/limits.h"
 #include "fs/coherence.h"
 #include "fs/real/real.h"
 #include <errno.h>
@@ -31,8 +32,7 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
     static const unsigned wanted =
         FUSE_CAP_POSIX_ACL | FUSE_CAP_DONT_MASK | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_AUTO_INVAL_DATA |
         FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO |
-        FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE | FUSE_CAP_IOCTL_DIR |
-        FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_NO_OPEN_SUPPORT;
+        FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_IOCTL_DIR | FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_NO_OPEN_SUPPORT;
     connection->want |= connection->capable & wanted;
     /* Truncation by open comes as a SETATTR of its own, so that one place does it and the keeper hears of it.
      * Writes go through at once: a small one kept as a whole page could undo a change made beside the mount.
@@ -40,8 +40,8 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
     connection->want &=
         ~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |
                     FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_HANDLE_KILLPRIV);
-    connection->max_write = 1 << 20;
-    connection->max_readahead = 1 << 20;
+    connection->max_write = LIMIT_REQUEST_BYTES;
+    connection->max_readahead = LIMIT_REQUEST_BYTES;
     fs->zero_message_opendir = connection->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;
     fs->zero_message_open = connection->capable & FUSE_CAP_NO_OPEN_SUPPORT;
 }

@@ -16,7 +16,7 @@
 
 /* What fuse_opt fills in; turned into struct options when all is read. */
 struct raw_options {
-    char *source, *mount_point, *watch, *log_level;
+    char *source, *mount_point, *watch, *log_level, *low_latency;
     int foreground, debug, help, version, single_thread, read_only, to_syslog;
     unsigned poll_interval_ms, descriptors, max_threads;
 };
@@ -39,6 +39,7 @@ static const struct fuse_opt option_table[] = {
     OPTION("syslog", to_syslog),
     OPTION("watch=%s", watch),
     OPTION("log=%s", log_level),
+    OPTION("low_latency=%s", low_latency),
     OPTION("poll_ms=%u", poll_interval_ms),
     OPTION("fds=%u", descriptors),
     OPTION("max_threads=%u", max_threads),
@@ -66,6 +67,7 @@ static const char help_text[] =
     "    -o poll_ms=N        how often to look at what can't be watched (1000)\n"
     "    -o fds=N            descriptors to hold at most (256)\n"
     "    -o max_threads=N    worker threads at most (10)\n"
+    "    -o low_latency=KIND auto, or off: let idle processors sleep while requests come fast (auto)\n"
     "    -o log=LEVEL        error, warning, info or debug (warning)\n"
     "    -o syslog           log to the system log also in the foreground\n"
     "\n"
@@ -110,6 +112,12 @@ static int check(const struct raw_options *raw, struct options *options)
         fprintf(stderr, "runsfs: log=%s: give error, warning, info or debug\n", raw->log_level);
         return -EINVAL;
     }
+    bool off = raw->low_latency && strcmp(raw->low_latency, "off") == 0;
+    if (raw->low_latency && !off && strcmp(raw->low_latency, "auto") != 0) {
+        fprintf(stderr, "runsfs: low_latency=%s: give auto or off\n", raw->low_latency);
+        return -EINVAL;
+    }
+    options->low_latency = !off;
     if (raw->max_threads < 1 || raw->max_threads > 64) {
         fprintf(stderr, "runsfs: max_threads=%u: give 1 to 64\n", raw->max_threads);
         return -EINVAL;
@@ -177,6 +185,7 @@ int options_parse(int count, char **arguments, struct options *options)
     free(raw.mount_point);
     free(raw.watch);
     free(raw.log_level);
+    free(raw.low_latency);
     return result;
 }
 

@@ -5,8 +5,9 @@
 #include "core/base/limits.h"
 #include "core/base/memory.h"
 #include "fs/counters.h"
-#include "fs/placement.h"
+#include "fs/latency.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
 #include <signal.h>
@@ -24,16 +25,21 @@
  */
 #define REQUESTS_PER_LOOK 16
 #define LOOKS_BEFORE_GROWTH 4
+/* How long a worker looks for the next request before it sleeps, and how often in vain before it does without
+ * for a while. */
+#define LOOKING_NS 30000
+#define VAIN_LOOKS 16
+#define SLEEPS_BETWEEN_TRIES 512
 
 struct worker {
     struct workers *workers;
     pthread_t thread;
     struct fuse_buf request;
-    struct placement placement;
     _Atomic(uint64_t) serving; /* the number of the request in hand; 0 while there is none */
     uint64_t seen;             /* the overseer's: what it was serving at the last tick */
     _Atomic(bool) has_turn;    /* written under workers->lock */
     unsigned served, crowded_looks;
+    unsigned vain_looks; /* times in a row that it looked for a request and then had to sleep */
 };
 
 struct workers {
@@ -48,6 +54,7 @@ struct workers {
     _Atomic(bool) overseer_sleeps;
     _Atomic(uint64_t) requests;
     pthread_t overseer;
+    struct latency latency; /* the overseer's, but for `storm` */
 };
 
 static void *worker_thread(void *context);
@@ -58,7 +65,6 @@ static int start_worker(struct workers *workers)
 {
     struct worker *worker = memory_alloc_zeroed(1, sizeof(*worker));
     worker->workers = workers;
-    placement_init(&worker->placement);
     int error = pthread_create(&worker->thread, NULL, worker_thread, worker);
     if (error) {
         free(worker);
@@ -169,10 +175,8 @@ static bool serve(struct worker *worker)
         pthread_mutex_unlock(&workers->lock);
     }
     if (is_short) {
-        placement_follow(&worker->placement, (pid_t)header->pid);
         atomic_store(&worker->serving, atomic_fetch_add(&workers->requests, 1) + 1);
     } else {
-        placement_anywhere(&worker->placement);
         pthread_mutex_lock(&workers->lock);
         drop_turn(worker);
         offer_turn(workers);
@@ -195,6 +199,45 @@ static void session_ended(struct workers *workers)
     pthread_mutex_unlock(&workers->lock);
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* In a storm: the next request, looked for without sleeping for a moment. -EAGAIN where there was none. */
+static int look_for_request(struct worker *worker)
+{
+    if (worker->vain_looks >= VAIN_LOOKS && ++worker->vain_looks < SLEEPS_BETWEEN_TRIES)
+        return -EAGAIN;
+    struct fuse_session *session = worker->workers->fs->session;
+    int64_t until_ns = now_ns() + LOOKING_NS;
+    do {
+        int result = fuse_session_receive_buf(session, &worker->request);
+        if (result != -EAGAIN) {
+            worker->vain_looks = 0;
+            return result;
+        }
+    } while (now_ns() < until_ns);
+    worker->vain_looks = worker->vain_looks >= VAIN_LOOKS ? VAIN_LOOKS : worker->vain_looks + 1;
+    return -EAGAIN;
+}
+
+/* The next request: its size, 0 at the end of the session, or -errno. The descriptor does not block. */
+static int receive(struct worker *worker)
+{
+    struct workers *workers = worker->workers;
+    struct fuse_session *session = workers->fs->session;
+    int result = atomic_load_explicit(&workers->latency.storm, memory_order_relaxed)
+                     ? look_for_request(worker)
+                     : fuse_session_receive_buf(session, &worker->request);
+    if (result != -EAGAIN)
+        return result;
+    struct pollfd polled = {.fd = fuse_session_fd(session), .events = POLLIN};
+    return poll(&polled, 1, -1) < 0 ? -errno : fuse_session_receive_buf(session, &worker->request);
+}
+
 static void *worker_thread(void *context)
 {
     struct worker *worker = context;
@@ -202,7 +245,7 @@ static void *worker_thread(void *context)
     struct fuse_session *session = workers->fs->session;
     while (wait_for_turn(worker)) {
         for (bool has_turn = true; has_turn && !fuse_session_exited(session);) {
-            int result = fuse_session_receive_buf(session, &worker->request);
+            int result = receive(worker);
             if (result > 0)
                 has_turn = serve(worker);
             else if (result == 0 || (result != -EINTR && result != -EAGAIN))
@@ -239,6 +282,7 @@ static void *overseer_thread(void *context)
     while (!workers->ending) {
         uint64_t now = atomic_load(&workers->requests);
         bool busy = now != requests;
+        latency_tick(&workers->latency, now - requests);
         requests = now;
         for (unsigned i = 0; i < workers->count && !busy; i++)
             busy = atomic_load(&workers->list[i]->serving) != 0;
@@ -246,6 +290,7 @@ static void *overseer_thread(void *context)
         if (quiet_ticks > TICKS_BEFORE_SLEEP && !handles_expire(&workers->fs->nodes)) {
             quiet_ticks = 0;
             workers->readers_wanted = 1;
+            latency_calm(&workers->latency);
             atomic_store(&workers->overseer_sleeps, true);
             while (atomic_load(&workers->overseer_sleeps) && !workers->ending)
                 pthread_cond_wait(&workers->wake_overseer, &workers->lock);
@@ -255,6 +300,7 @@ static void *overseer_thread(void *context)
         nanosleep(&(struct timespec){.tv_nsec = TICK_NS}, NULL);
         pthread_mutex_lock(&workers->lock);
     }
+    latency_calm(&workers->latency);
     pthread_mutex_unlock(&workers->lock);
     return NULL;
 }
@@ -286,7 +332,7 @@ static void interrupt_until_ended(struct workers *workers)
     workers->count = 0;
 }
 
-int workers_run(struct fs *fs, unsigned max_threads)
+int workers_run(struct fs *fs, unsigned max_threads, bool low_latency)
 {
     struct workers *workers = fs->workers;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -295,10 +341,14 @@ int workers_run(struct fs *fs, unsigned max_threads)
     if (workers->readers_max > workers->max)
         workers->readers_max = workers->max;
 
+    latency_init(&workers->latency, low_latency);
+    int fd = fuse_session_fd(fs->session);
+    if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+        return -errno;
+
     pthread_mutex_lock(&workers->lock);
     int error = start_worker(workers);
-    bool overseen = workers->max > 1 && error == 0 &&
-                    pthread_create(&workers->overseer, NULL, overseer_thread, workers) == 0;
+    bool overseen = error == 0 && pthread_create(&workers->overseer, NULL, overseer_thread, workers) == 0;
     while (error == 0 && !workers->ending)
         pthread_cond_wait(&workers->done, &workers->lock);
     pthread_mutex_unlock(&workers->lock);

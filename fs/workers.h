@@ -1,8 +1,8 @@
 /*
  * Workers: the threads that take requests from the kernel and run the handlers.
  *
- * Not libfuse's loop, because of what a request costs. Most are answered in some microseconds; the rest of
- * the time is spent waking: the worker on another, sleeping processor, then the caller again. So here
+ * Not libfuse's loop, because of what a request costs: most are answered in some microseconds, and to wake
+ * somebody for it costs several times as much (docs/performance.md). So here
  *
  * - one thread reads at a time and answers what is short by itself, without waking a second one;
  * - it moves to the processor on which the caller runs, since a switch there costs a tenth of a wake-up
@@ -19,8 +19,9 @@
 #include "fs/fs.h"
 
 /* Serves until the session ends (unmounted, or workers_stop); returns when no handler runs any more. 0 or
- * -errno where no thread can be started. SIGUSR1 must have a handler that does nothing. */
-int workers_run(struct fs *fs, unsigned max_threads);
+ * -errno where no thread can be started. low_latency: see latency.h. SIGUSR1 must have a handler that does
+ * nothing. */
+int workers_run(struct fs *fs, unsigned max_threads, bool low_latency);
 /* Ends the session; workers_run returns soon after. From any thread; safe to call at any time. */
 void workers_stop(struct fs *fs);
 /* Before workers_run, and after it. */

@@ -23,6 +23,8 @@
 #define LIMIT_DESCRIPTORS 256
 #define LIMIT_DESCRIPTORS_SET_ASIDE 40
 #define LIMIT_DESCRIPTORS_PER_THREAD 3
+/* The most that one read or write moves; the kernel's own limit is the same. */
+#define LIMIT_REQUEST_BYTES (1u << 20)
 /* Threads that serve, at most. */
 #define LIMIT_WORKERS 64
 /* The manifest on disk: quiet time that ends a burst, the longest wait after its first change, and the share

@@ -13,6 +13,8 @@ void real_setattr(struct fs *fs, fuse_req_t req, struct node *node, struct stat 
 int real_apply(int fd, int data_fd, const struct stat *attr, int to_set);
 void real_read(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset,
                struct fuse_file_info *fi);
+/* Frees what was kept for further reads. No handler runs any more. */
+void real_data_finish(void);
 void real_write(struct fs *fs, fuse_req_t req, struct node *node, const char *bytes, size_t size,
                 off_t offset, struct fuse_file_info *fi);
 
