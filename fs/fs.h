@@ -93,7 +93,7 @@ struct node_operations {
 };
 
 extern const struct node_operations root_operations, facet_operations, value_operations, directory_operations,
-    file_operations, manifest_operations;
+    file_operations, manifest_operations, control_operations, status_operations;
 extern const struct fuse_lowlevel_ops fs_operations;
 
 /* entry.c: what lookups and everything that makes a name answer. */
@@ -133,6 +133,13 @@ struct directory *view_lingering(struct fs *fs, const struct facet_value *value,
 struct facet_value *view_lingering_value(struct fs *fs, enum facet_id facet, const char *name);
 void view_linger_end(struct fs *fs, const struct directory *directory);
 void view_linger_free(struct fs *fs);
+
+/* view/view.c: the attributes of a view's directory. */
+void view_stat(struct fs *fs, const struct view_node *view, struct stat *st);
+
+/* view/control.c: the control directory. Is it called so? */
+bool control_is(const char *name);
+void control_lookup(struct fs *fs, fuse_req_t req);
 
 /* view/manifest.c */
 void manifest_lookup(struct fs *fs, fuse_req_t req, struct directory_node *parent);

@@ -203,9 +203,10 @@ static int serve(struct fs *fs, const struct options *options)
 static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *options)
 {
     static const struct node_operations *const operations[] = {
-        [NODE_ROOT] = &root_operations,   [NODE_FACET] = &facet_operations,
-        [NODE_VALUE] = &value_operations, [NODE_DIRECTORY] = &directory_operations,
-        [NODE_FILE] = &file_operations,   [NODE_MANIFEST] = &manifest_operations,
+        [NODE_ROOT] = &root_operations,       [NODE_FACET] = &facet_operations,
+        [NODE_VALUE] = &value_operations,     [NODE_DIRECTORY] = &directory_operations,
+        [NODE_CONTROL] = &control_operations, [NODE_STATUS] = &status_operations,
+        [NODE_FILE] = &file_operations,       [NODE_MANIFEST] = &manifest_operations,
     };
     *fs = (struct fs){
         .keeper = keeper,

@@ -35,7 +35,7 @@ static uint64_t node_hash(const struct node *node)
         return identity_hash(&((const struct file_node *)node)->identity);
     case NODE_VALUE:
         return value_hash(((const struct view_node *)node)->value);
-    default: /* a manifest: in the table only to be freed in the end */
+    default: /* a manifest or status: in the table only to be freed in the end */
         return (uintptr_t)node;
     }
 }
@@ -161,7 +161,7 @@ bool nodes_have_places(struct nodes *nodes, struct directory *directory)
 
 static bool is_static(const struct node *node)
 {
-    return node->kind == NODE_ROOT || node->kind == NODE_FACET;
+    return node->kind == NODE_ROOT || node->kind == NODE_FACET || node->kind == NODE_CONTROL;
 }
 
 /* Takes a node that nobody has out of the tables; the lock is held. Freed by node_release, without the lock.
@@ -187,6 +187,8 @@ static void node_release(struct nodes *nodes, struct node *node)
     } else if (node->kind == NODE_MANIFEST) {
         handles_close(nodes, &((struct manifest_node *)node)->handles);
         snapshot_unref(((struct manifest_node *)node)->snapshot);
+    } else if (node->kind == NODE_STATUS) {
+        free(((struct status_node *)node)->text);
     }
     free(node);
 }
@@ -318,6 +320,20 @@ struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snaps
     return node;
 }
 
+struct status_node *nodes_status(struct nodes *nodes, char *text, size_t length)
+{
+    struct status_node *node = memory_alloc_zeroed(1, sizeof(*node));
+    node->text = text;
+    node->length = length;
+    clock_gettime(CLOCK_REALTIME, &node->made_at);
+    pthread_mutex_lock(&nodes->lock);
+    node_init(nodes, &node->node, NODE_STATUS);
+    node->node.lookups = 1;
+    hash_insert(nodes, &node->node);
+    pthread_mutex_unlock(&nodes->lock);
+    return node;
+}
+
 struct file_node *nodes_file_known(struct nodes *nodes, const struct identity *identity)
 {
     pthread_mutex_lock(&nodes->lock);
@@ -414,9 +430,10 @@ void nodes_init(struct nodes *nodes, struct source *source, const struct node_op
     *nodes = (struct nodes){.source = source, .bucket_count = 1024};
     pthread_mutex_init(&nodes->lock, NULL);
     nodes->buckets = memory_alloc_zeroed(nodes->bucket_count, sizeof(*nodes->buckets));
-    for (int kind = NODE_ROOT; kind <= NODE_MANIFEST; kind++)
+    for (int kind = NODE_ROOT; kind < NODE_KIND_COUNT; kind++)
         nodes->operations[kind] = operations[kind];
     node_init(nodes, &nodes->root, NODE_ROOT);
+    node_init(nodes, &nodes->control, NODE_CONTROL);
     for (int facet = 0; facet < FACET_COUNT; facet++) {
         node_init(nodes, &nodes->facets[facet].node, NODE_FACET);
         nodes->facets[facet].facet = (enum facet_id)facet;
@@ -443,6 +460,8 @@ void nodes_finish(struct nodes *nodes)
             } else if (node->kind == NODE_MANIFEST) {
                 snapshot_unref(((struct manifest_node *)node)->snapshot);
                 handles_close(nodes, &((struct manifest_node *)node)->handles);
+            } else if (node->kind == NODE_STATUS) {
+                free(((struct status_node *)node)->text);
             }
             free(node);
         }

@@ -13,6 +13,8 @@
  *   NODE_DIRECTORY  parent node and struct directory    a real directory at one place
  *   NODE_FILE       device, inode number, birth time    any other real file
  *   NODE_MANIFEST   its snapshot                        the manifest's bytes at one moment
+ *   NODE_CONTROL    (the one)                           .runsfs/
+ *   NODE_STATUS     never again                         .runsfs/status.json at one moment
  *
  * A node lives while the kernel has looked it up (lookups) or somebody here refers to it (references). Memory
  * is spent with care: there is one for every file that the kernel has seen.
@@ -33,7 +35,17 @@
 
 struct node_operations;
 
-enum node_kind { NODE_ROOT, NODE_FACET, NODE_VALUE, NODE_DIRECTORY, NODE_FILE, NODE_MANIFEST };
+enum node_kind {
+    NODE_ROOT,
+    NODE_FACET,
+    NODE_VALUE,
+    NODE_DIRECTORY,
+    NODE_FILE,
+    NODE_MANIFEST,
+    NODE_CONTROL,
+    NODE_STATUS,
+    NODE_KIND_COUNT
+};
 
 /* What was last told the kernel of a file, to tell its own echo from another's change. */
 struct record {
@@ -84,16 +96,23 @@ struct manifest_node {
     struct handle *handles;
 };
 
+struct status_node {
+    struct node node;
+    char *text; /* owned */
+    size_t length;
+    struct timespec made_at;
+};
+
 struct nodes {
     pthread_mutex_t lock;
     struct source *source;
     const struct node_operations
-        *operations[NODE_MANIFEST + 1]; /* by kind; set by the owner before any node is made */
+        *operations[NODE_KIND_COUNT]; /* by kind; set by the owner before any node is made */
     struct node **buckets;
     size_t bucket_count, count;
     uint32_t generation;
     struct handle_budget handles;
-    struct node root;
+    struct node root, control;
     struct view_node facets[FACET_COUNT];
     struct directory_node *runs; /* the source's root under runs/ */
 };
@@ -112,6 +131,8 @@ struct file_node *nodes_file(struct nodes *nodes, const struct identity *identit
 struct view_node *nodes_value(struct nodes *nodes, enum facet_id facet, struct facet_value *value);
 /* A new node, never found again; takes over the reference to snapshot. */
 struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snapshot);
+/* The same; takes over text (allocated). */
+struct status_node *nodes_status(struct nodes *nodes, char *text, size_t length);
 void nodes_looked_up(struct nodes *nodes, struct node *node);
 void nodes_forget(struct nodes *nodes, struct node *node, uint64_t lookups);
 

@@ -215,7 +215,11 @@ static void op_fsyncdir(fuse_req_t req, fuse_ino_t number, int datasync, struct 
 
 static void op_fsync(fuse_req_t req, fuse_ino_t number, int datasync, struct fuse_file_info *fi)
 {
-    real_fsync(fs_of(req), req, node_of(req, number), datasync, fi);
+    struct node *node = node_of(req, number);
+    if (node->operations->open_data)
+        real_fsync(fs_of(req), req, node, datasync, fi);
+    else
+        fuse_reply_err(req, 0); /* nothing derived is to be written */
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t number)

@@ -31,7 +31,7 @@ static mode_t readable_as_directory(mode_t mode)
     return S_IFDIR | (mode & 0444) | (mode & 0444) >> 1 | (mode & 0444) >> 2;
 }
 
-static void view_stat(struct fs *fs, const struct view_node *view, struct stat *st)
+void view_stat(struct fs *fs, const struct view_node *view, struct stat *st)
 {
     struct stat model;
     *st = (struct stat){.st_blksize = 4096};
@@ -152,6 +152,10 @@ static void top_lookup(struct fs *fs, fuse_req_t req, struct node *node, const c
             fuse_reply_err(req, -error);
         else
             entry_reply(fs, req, &entry);
+        return;
+    }
+    if (control_is(name)) {
+        control_lookup(fs, req);
         return;
     }
     for (int facet = 0; facet < FACET_COUNT; facet++)
