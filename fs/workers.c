@@ -52,7 +52,8 @@ struct workers {
     unsigned waiting; /* for a turn */
     bool ending;
     _Atomic(bool) overseer_sleeps;
-    _Atomic(uint64_t) requests;
+    _Atomic(uint64_t) requests; /* short ones, to tell one from the next */
+    _Atomic(uint64_t) work;     /* all, a long one counting as many short ones */
     pthread_t overseer;
     struct latency latency; /* the overseer's, but for `storm` */
 };
@@ -144,6 +145,15 @@ static bool adapt_readers(struct worker *worker)
     return stays;
 }
 
+/* What a request is worth in short ones, by the bytes it moves. */
+static uint64_t weight(const struct fuse_in_header *header)
+{
+    uint32_t bytes = header->len;
+    if (header->opcode == FUSE_READ)
+        bytes = ((const struct fuse_read_in *)(header + 1))->size;
+    return 1 + bytes / LONG_REQUEST_BYTES;
+}
+
 static bool is_long(const struct fuse_in_header *header)
 {
     switch (header->opcode) {
@@ -168,6 +178,7 @@ static bool serve(struct worker *worker)
     const struct fuse_in_header *header = worker->request.mem;
     bool is_short = !is_long(header);
     counters_count(workers->fs, header);
+    atomic_fetch_add_explicit(&workers->work, weight(header), memory_order_relaxed);
     if (atomic_load_explicit(&workers->overseer_sleeps, memory_order_relaxed)) {
         pthread_mutex_lock(&workers->lock);
         atomic_store(&workers->overseer_sleeps, false);
@@ -276,14 +287,14 @@ static void take_stuck_turns(struct workers *workers)
 static void *overseer_thread(void *context)
 {
     struct workers *workers = context;
-    uint64_t requests = 0;
+    uint64_t work = 0;
     unsigned quiet_ticks = 0;
     pthread_mutex_lock(&workers->lock);
     while (!workers->ending) {
-        uint64_t now = atomic_load(&workers->requests);
-        bool busy = now != requests;
-        latency_tick(&workers->latency, now - requests);
-        requests = now;
+        uint64_t now = atomic_load(&workers->work);
+        bool busy = now != work;
+        latency_tick(&workers->latency, now - work);
+        work = now;
         for (unsigned i = 0; i < workers->count && !busy; i++)
             busy = atomic_load(&workers->list[i]->serving) != 0;
         quiet_ticks = busy ? 0 : quiet_ticks + 1;
