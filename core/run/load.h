@@ -38,10 +38,10 @@ void run_state_free(struct run_state *state);
 /* "line 3, column 7: not an object" and the like, into text. */
 void run_fault_describe(const struct run_fault *fault, char *text, size_t size_bytes);
 
-/* The content of the regular file `name` in directory_fd, at most limit_bytes, appended to content. Opened by
- * O_PATH first, so that nothing but a regular file is ever opened. A file that changed while it was read is
- * read once again; stamp (may be NULL) is from before the reading. 0; -ENOENT; -EFBIG; -EINVAL for what is no
- * regular file; -ENOSYS without /proc; any errno of reading. On an error content is as before. */
+/* The content of the regular file `name` in directory_fd, at most limit_bytes, appended to content. Looked
+ * at first, so that nothing but a regular file is opened. A file that changed while it was read is read once
+ * again; stamp (may be NULL) is from before the reading. 0; -ENOENT; -EFBIG; -EINVAL for what is no regular
+ * file; any errno of reading. On an error content is as before. */
 int file_read_bounded(int directory_fd, const char *name, uint64_t limit_bytes, struct buffer *content,
                       struct file_stamp *stamp);
 
