@@ -32,5 +32,7 @@
 #define LIMIT_POLL_INTERVAL_MS 1000
 /* Of runs whose files have other names, which may change unseen, so many are looked at in one poll. */
 #define LIMIT_POLLED_AT_ONCE 1000
+/* Threads at once for a piece of work that takes all cores; each holds some descriptors of its own. */
+#define LIMIT_WORKERS 16
 
 #endif

@@ -28,6 +28,7 @@ struct member {
     bool links;                  /* of MEMBER_RUN: a file of it has other names */
     unsigned queued;             /* notes of it in the queue */
     unsigned seen;               /* the last listing of the parent in which it stood */
+    unsigned listing;            /* its own last listing, for the `seen` of what is in it */
     struct directory *directory; /* a reference */
     struct member *parent;
     struct member *sibling;    /* the next in its chain of the parent's table */
