@@ -378,8 +378,6 @@ void keeper_close(struct keeper *keeper)
         watch_close(keeper->watch);
     if (keeper->root)
         scan_end(keeper);
-    if (keeper->index)
-        index_destroy(keeper->index);
     snapshot_unref(keeper->publisher.on_disk);
     if (keeper->source)
         source_close(keeper->source);

@@ -117,7 +117,7 @@ bool is_within(const struct member *member, const struct directory *directory);
 void scan_begin(struct keeper *keeper);  /* the first scan */
 void scan_settle(struct keeper *keeper); /* all notes, until there are none */
 void scan_poll(struct keeper *keeper);   /* looks at what no watch tells of */
-void scan_end(struct keeper *keeper);    /* frees all members */
+void scan_end(struct keeper *keeper);    /* frees the index and all members */
 
 /* publish.c; the caller holds keeper->lock. */
 void publish_settle(struct keeper *keeper, bool closed); /* the file was changed by somebody */

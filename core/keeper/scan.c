@@ -322,13 +322,19 @@ void scan_begin(struct keeper *keeper)
     look_at_entries(keeper, keeper->root);
     struct sweep *sweep = keeper->sweep;
     keeper->sweep = NULL;
+    index_begin_filling(keeper->index);
     sweep_run(sweep);
+    index_end_filling(keeper->index);
 }
 
 void scan_end(struct keeper *keeper)
 {
     struct note *notes = keeper->notes_first;
     keeper->notes_first = NULL;
+    /* These first, as a whole: members would take their runs out one by one. */
+    links_finish(keeper);
+    index_destroy(keeper->index);
+    keeper->index = NULL;
     member_drop(keeper, keeper->root);
     for (struct note *next; notes; notes = next) {
         next = notes->next;
@@ -337,5 +343,4 @@ void scan_end(struct keeper *keeper)
         free(notes);
     }
     keeper->root = NULL;
-    links_finish(keeper);
 }

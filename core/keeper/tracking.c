@@ -18,7 +18,7 @@ void member_drop(struct keeper *keeper, struct member *member)
         member_drop(keeper, child);
     }
     links_update(keeper, member, NULL);
-    if (member->run)
+    if (member->run && keeper->index)
         index_remove(keeper->index, member->run);
     member_detach(member);
     keeper->unwatched -= member->unwatched;

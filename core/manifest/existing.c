@@ -193,7 +193,7 @@ static void adopt_entry(struct adoption *adoption, struct members *entry)
         adopt_fields(adoption, run, entry);
     if ((entry->added_count > 0 || run->extras.bytes) &&
         adopt_added(adoption, entry, RENDER_DEPTH_ENTRY, &run->extras)) {
-        order_touch(run);
+        order_touch(&adoption->index->order, run);
         adoption->changed = true;
     }
 }
@@ -296,6 +296,76 @@ static enum existing_verdict adopt_object(struct adoption *adoption, struct memb
     return adoption->is_manifest ? EXISTING_DIFFERS : EXISTING_FOREIGN;
 }
 
+/* ---- a file that is as it should be ---- */
+
+static size_t top_place(struct slice name)
+{
+    size_t place = 0;
+    while (place < TOP_COUNT && !slice_equal(name, top_names[place]))
+        place++;
+    return place;
+}
+
+/* Reads the members before `runs`, if there are no others than the format's. The position of the first byte
+ * in the array; 0 where it is not like that. */
+static size_t read_head(struct slice bytes, struct known_member known[TOP_COUNT])
+{
+    struct json_reader reader;
+    size_t position = 0, place;
+    json_reader_init(&reader, bytes);
+    if (json_next(&reader) != JSON_OBJECT_BEGIN)
+        place = TOP_COUNT;
+    else
+        do {
+            place = json_next(&reader) == JSON_MEMBER ? top_place(reader.text) : TOP_COUNT;
+            enum json_token token = json_next(&reader);
+            if (place == TOP_RUNS && token == JSON_ARRAY_BEGIN)
+                position = reader.position;
+            else if (place < TOP_RUNS && json_skip_value(&reader, token, &known[place].raw) == 0)
+                known[place].token = token;
+            else
+                place = TOP_COUNT;
+        } while (place < TOP_RUNS);
+    json_reader_finish(&reader);
+    return position;
+}
+
+/* Is this what the index renders from its first entry on? */
+static bool is_same_from_runs(struct index *index, struct slice bytes)
+{
+    const struct order *order = &index->order;
+    size_t skip = 1; /* the first entry of all has no "," before it */
+    order_render(&index->order);
+    for (size_t i = 0; i < order->leaf_count; i++, skip = 0) {
+        const struct chunk *text = order->leaves[i]->text;
+        size_t length = text->length - skip;
+        if (bytes.length < length || memcmp(bytes.bytes, text->bytes + skip, length) != 0)
+            return false;
+        bytes.bytes += length;
+        bytes.length -= length;
+    }
+    buffer_clear(&index->scratch);
+    render_trailer(&index->scratch, index_count(index), index->extras);
+    return slice_equal(buffer_slice(&index->scratch), bytes);
+}
+
+/* The usual case, for which no entry need be parsed: what follows the head is, byte for byte, what the index
+ * has to say, so nothing is to be learnt from it. What is adopted of the head would be in any case. */
+static bool adopt_same(struct index *index, struct slice bytes)
+{
+    struct known_member known[TOP_COUNT] = {0};
+    struct adoption adoption = {.index = index};
+    size_t position = read_head(bytes, known);
+    if (position == 0 || !is_version_1_0(&known[TOP_VERSION]) ||
+        known[TOP_FRAMEWORKS].token != JSON_OBJECT_BEGIN ||
+        !is_same_from_runs(index, (struct slice){bytes.bytes + position, bytes.length - position}))
+        return false;
+    adopt_frameworks(&adoption, known[TOP_FRAMEWORKS].raw);
+    if (adoption.changed)
+        index_touch(index);
+    return is_same(index, &known[TOP_LAST_UPDATED], bytes);
+}
+
 static bool is_blank(struct slice bytes)
 {
     size_t i = 0;
@@ -324,6 +394,8 @@ enum existing_verdict existing_adopt(struct index *index, struct slice bytes, bo
         *fault = (struct run_fault){0};
     if (is_blank(bytes))
         return EXISTING_EMPTY;
+    if (adopt_same(index, bytes))
+        return EXISTING_SAME;
     members_clear(&top);
     json_reader_init(&reader, bytes);
     enum json_token token = json_next(&reader);

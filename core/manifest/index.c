@@ -132,6 +132,16 @@ int index_each(struct index *index, int (*visit)(struct run *run, void *context)
     return 0;
 }
 
+void index_begin_filling(struct index *index)
+{
+    order_gather(&index->order);
+}
+
+void index_end_filling(struct index *index)
+{
+    order_settle(&index->order);
+}
+
 struct run *index_first(struct index *index)
 {
     return index->order.leaf_count > 0 ? index->order.leaves[0]->runs[0] : NULL;
@@ -210,7 +220,7 @@ bool index_set_fields(struct index *index, struct run *run, const struct run_fie
     if (moves)
         order_insert(&index->order, run);
     else
-        order_touch(run);
+        order_touch(&index->order, run);
     return true;
 }
 

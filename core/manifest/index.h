@@ -78,6 +78,9 @@ struct run *index_next(struct index *index, struct run *run);
 struct run *index_put(struct index *index, struct slice framework, struct slice name,
                       const struct run_state *state, bool *changed);
 void index_remove(struct index *index, struct run *run);
+/* Many runs are put in at once: between these two only index_put, _remove, _find and _count are called. */
+void index_begin_filling(struct index *index);
+void index_end_filling(struct index *index);
 
 /* ---- views ---- */
 
