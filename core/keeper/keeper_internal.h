@@ -52,7 +52,10 @@ struct keeper {
     unsigned polls;   /* counts polls up */
     unsigned listing; /* counts listings up, for member->seen */
     struct publisher publisher;
-    struct sweep *sweep; /* of the first scan: collects what is listed; else NULL */
+    struct cache_place *cache_place; /* NULL: no index cache */
+    struct cache *cache;             /* what was in it; during the first scan alone */
+    size_t read_since_saved;         /* runs that are not in it as they are now */
+    struct sweep *sweep;             /* of the first scan: collects what is listed; else NULL */
 
     pthread_mutex_t notes_lock;
     pthread_cond_t wake; /* with notes_lock: something for the keeper's thread */
@@ -97,6 +100,19 @@ void run_settle(struct keeper *keeper, struct member *member, int error, const s
 void run_read(struct keeper *keeper, struct member *member);
 /* The same, if the files are not those that were read. */
 void run_read_if_changed(struct keeper *keeper, struct member *member);
+
+/* recall.c. recall_run is called by threads of a scan, the others by who opens, runs or closes the keeper. */
+void recall_open(struct keeper *keeper, const char *source_path);
+/* Is there a run in the cache whose files still are what they were? Then state is filled, with texts that are
+ * the cache's: not to be freed. */
+bool recall_run(const struct keeper *keeper, struct slice framework, struct slice name, int run_fd,
+                struct run_state *state);
+void recall_forget(struct keeper *keeper); /* the cache's content; its place is kept */
+void recall_close(struct keeper *keeper);
+/* Writes the cache if many runs were read since that was done. keeper->lock is not held. */
+void recall_save_if_worth(struct keeper *keeper);
+/* Writes it if any was; nothing happens in the source that is not settled. */
+void recall_save_at_end(struct keeper *keeper);
 
 /* sweep.c; the caller holds keeper->lock. */
 /* Many entries of frameworks, of which none is known as a member, to be looked at on all cores. */

@@ -27,6 +27,7 @@
 struct group {
     struct member *parent;
     struct directory *directory; /* a reference */
+    struct slice name;
     unsigned listing;
 };
 
@@ -42,6 +43,7 @@ struct prospect {
     enum outcome outcome;
     struct directory *directory; /* OUTCOME_FOUND: a reference */
     int error;                   /* of reading the run */
+    bool is_recalled;            /* it was not read: its texts are the cache's */
     struct run_state state;
 };
 
@@ -84,7 +86,7 @@ static void add_group(struct sweep *sweep, struct member *parent)
     parent->queued++;
     pthread_mutex_unlock(&sweep->keeper->notes_lock);
     sweep->groups[sweep->group_count++] =
-        (struct group){parent, directory_ref(parent->directory), parent->listing};
+        (struct group){parent, directory_ref(parent->directory), slice_of(parent->name), parent->listing};
 }
 
 void sweep_add(struct sweep *sweep, struct member *parent, const char *name)
@@ -111,10 +113,11 @@ static struct group *entry_group(const struct sweep *sweep, size_t number)
 
 /* ---- what a thread does ---- */
 
-/* Opens what stands at name, if it is a directory, and watches it before it is read. */
-static void look(struct sweep *sweep, struct directory *parent, int parent_fd, const char *name,
+/* Opens what stands at name in the framework, if it is a directory, and watches it before it is read. */
+static void look(struct sweep *sweep, const struct group *group, int parent_fd, const char *name,
                  struct prospect *prospect)
 {
+    struct keeper *keeper = sweep->keeper;
     struct attributes attributes;
     CLEANUP_FD int fd = openat(parent_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
@@ -123,9 +126,11 @@ static void look(struct sweep *sweep, struct directory *parent, int parent_fd, c
     if (fd < 0 || source_stat_at(fd, "", &attributes) != 0)
         return;
     prospect->outcome = OUTCOME_FOUND;
-    prospect->directory = source_directory_at(sweep->keeper->source, parent, name, &attributes.identity);
-    watch_add(sweep->keeper->watch, prospect->directory, fd);
-    prospect->error = run_load(fd, &prospect->state);
+    prospect->directory = source_directory_at(keeper->source, group->directory, name, &attributes.identity);
+    watch_add(keeper->watch, prospect->directory, fd);
+    prospect->is_recalled = recall_run(keeper, group->name, slice_of(name), fd, &prospect->state);
+    if (!prospect->is_recalled)
+        prospect->error = run_load(fd, &prospect->state);
 }
 
 static size_t batch_end(const struct sweep *sweep, size_t number)
@@ -149,7 +154,7 @@ static void fill(struct sweep *sweep, size_t number)
         }
         *prospect = (struct prospect){.outcome = error ? OUTCOME_UNCLEAR : OUTCOME_NONE};
         if (!error)
-            look(sweep, group->directory, parent.fd, entry_name(sweep, i), prospect);
+            look(sweep, group, parent.fd, entry_name(sweep, i), prospect);
     }
     source_release(source, &parent);
 }
@@ -223,9 +228,11 @@ static void settle(struct sweep *sweep, const struct group *group, const char *n
         scan_settle_entry(keeper, group->parent, name);
     if (member) {
         member->seen = group->listing;
+        keeper->read_since_saved += prospect->state.is_run && !prospect->is_recalled;
         run_settle(keeper, member, prospect->error, &prospect->state);
     }
-    run_state_free(&prospect->state);
+    if (!prospect->is_recalled)
+        run_state_free(&prospect->state);
 }
 
 static void settle_batch(struct sweep *sweep, size_t number)
@@ -252,6 +259,9 @@ static void settle_all(struct sweep *sweep)
         }
         pthread_mutex_unlock(&sweep->lock);
         settle_batch(sweep, sweep->settled);
+        if (sweep->keeper->options.progress)
+            sweep->keeper->options.progress(batch_end(sweep, sweep->settled), sweep->entry_count,
+                                            sweep->keeper->options.progress_context);
         pthread_mutex_lock(&sweep->lock);
         sweep->settled++;
         pthread_cond_broadcast(&sweep->changed);

@@ -6,10 +6,6 @@
 #include "core/base/log.h"
 #include <errno.h>
 #include <string.h>
-#include <time.h>
-
-/* A stamp this fresh may hide a second change in the same tick of the filesystem's clock. */
-#define FRESH_STAMP_NS 2000000000ll
 
 void member_drop(struct keeper *keeper, struct member *member)
 {
@@ -104,6 +100,7 @@ void run_settle(struct keeper *keeper, struct member *member, int error, const s
         member->run =
             index_put(keeper->index, slice_of(member->parent->name), slice_of(member->name), state, &changed);
         member->run->owner = member;
+        member->was_fresh = state->is_fresh;
     } else if (member->run) {
         links_update(keeper, member, NULL);
         index_remove(keeper->index, member->run);
@@ -121,16 +118,9 @@ void run_read(struct keeper *keeper, struct member *member)
         error = run_load(descriptor.fd, &state);
         source_release(keeper->source, &descriptor);
     }
+    keeper->read_since_saved++;
     run_settle(keeper, member, error, &state);
     run_state_free(&state);
-}
-
-static bool stamp_is_fresh(const struct file_stamp *stamp)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    return stamp->ctime_ns > now_ns - FRESH_STAMP_NS;
 }
 
 void run_read_if_changed(struct keeper *keeper, struct member *member)
@@ -141,10 +131,10 @@ void run_read_if_changed(struct keeper *keeper, struct member *member)
     struct file_stamp stamps[RUN_FILE_COUNT];
     int error = run_load_stamps(descriptor.fd, stamps);
     source_release(keeper->source, &descriptor);
-    bool changed = error != 0;
+    bool changed = error != 0 || run_stamps_are_fresh(stamps, run_clock_ns());
     for (int file = 0; file < RUN_FILE_COUNT && !changed; file++) {
         struct file_stamp known = member->run ? member->run->stamps[file] : (struct file_stamp){0};
-        changed = !file_stamp_equal(&stamps[file], &known) || stamp_is_fresh(&stamps[file]);
+        changed = !file_stamp_equal(&stamps[file], &known);
     }
     if (changed)
         run_read(keeper, member);

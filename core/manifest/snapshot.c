@@ -3,8 +3,8 @@
  * copies no entry; reading one takes no lock.
  */
 #include "core/manifest/snapshot.h"
+#include "core/base/file.h"
 #include "core/base/memory.h"
-#include "core/manifest/file_copy.h"
 #include "core/manifest/index_internal.h"
 #include "core/manifest/render.h"
 #include <stdlib.h>

@@ -15,12 +15,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 const char *const run_file_names[RUN_FILE_COUNT] = {
     [RUN_FILE_METRICS] = "metrics.json",
     [RUN_FILE_METADATA] = "metadata.json",
 };
+
+/* The coarsest clock of a filesystem: FAT's. */
+#define LONGEST_TICK_NS 2000000000ll
 
 static int64_t nanoseconds(struct timespec time)
 {
@@ -227,10 +231,26 @@ static void derive(struct run_state *state, const struct slice contents[RUN_FILE
     }
 }
 
+int64_t run_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return nanoseconds(now);
+}
+
+bool run_stamps_are_fresh(const struct file_stamp stamps[RUN_FILE_COUNT], int64_t at_ns)
+{
+    for (size_t i = 0; i < RUN_FILE_COUNT; i++)
+        if (stamps[i].ctime_ns > at_ns - LONGEST_TICK_NS)
+            return true;
+    return false;
+}
+
 int run_load(int run_fd, struct run_state *state)
 {
     struct buffer buffers[RUN_FILE_COUNT] = {0};
     struct slice contents[RUN_FILE_COUNT];
+    int64_t began_ns = run_clock_ns();
     int result = 0;
 
     *state = (struct run_state){0};
@@ -240,6 +260,7 @@ int run_load(int run_fd, struct run_state *state)
         *state = (struct run_state){0};
     else if (state->is_run)
         derive(state, contents);
+    state->is_fresh = run_stamps_are_fresh(state->stamps, began_ns);
     for (size_t i = 0; i < RUN_FILE_COUNT; i++)
         buffer_free(&buffers[i]);
     return result;
