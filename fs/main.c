@@ -225,6 +225,7 @@ static int open_keeper(const struct options *options, struct keeper **keeper)
         .descriptors = options->descriptors / 2,
         .cache = options->no_index_cache ? KEEPER_CACHE_NONE : KEEPER_CACHE_USE,
         .cache_directory = options->index_cache,
+        .show_progress = true,
     };
     int error = keeper_open(options->source, &keeper_options, keeper);
     if (error)

@@ -16,6 +16,7 @@ struct keeper *open_source(const char *source_path, bool read_only, bool read_al
     struct keeper_options options = {
         .read_only = read_only,
         .watch = WATCH_POLL,
+        .show_progress = true,
         .cache = read_all ? KEEPER_CACHE_RENEW : KEEPER_CACHE_USE,
     };
     struct keeper *keeper;

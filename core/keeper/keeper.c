@@ -344,8 +344,7 @@ int keeper_open(const char *source_path, const struct keeper_options *options, s
     if (keeper->publisher.first_change_ms)
         publish_write(keeper);
     pthread_mutex_unlock(&keeper->lock);
-    /* Known only here: a progress that is told of later scans would be in nobody's terminal. */
-    keeper->options.progress = NULL;
+    keeper->options.show_progress = false;
     malloc_trim(0); /* a scan leaves holes behind that would never be used again */
     *result = keeper;
     return 0;

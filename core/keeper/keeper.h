@@ -27,9 +27,7 @@ struct keeper_options {
     unsigned descriptors;      /* for the cache of directories; 0 is a default */
     enum keeper_cache cache;
     const char *cache_directory; /* NULL: the user's; need not outlive keeper_open */
-    /* Told how many of the runs of the first scan are done, again and again; may be NULL. */
-    void (*progress)(size_t done, size_t total, void *context);
-    void *progress_context;
+    bool show_progress;          /* of the first scan, to somebody at a terminal */
 };
 
 /* Opens a source, scans it whole, adopts the manifest that stands there and, unless read_only, writes it

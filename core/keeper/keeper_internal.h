@@ -54,6 +54,7 @@ struct keeper {
     struct publisher publisher;
     struct cache_place *cache_place; /* NULL: no index cache */
     struct cache *cache;             /* what was in it; during the first scan alone */
+    size_t recalled;                 /* runs that were taken from it */
     size_t read_since_saved;         /* runs that are not in it as they are now */
     struct sweep *sweep;             /* of the first scan: collects what is listed; else NULL */
 

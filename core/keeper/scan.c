@@ -325,6 +325,8 @@ void scan_begin(struct keeper *keeper)
     index_begin_filling(keeper->index);
     sweep_run(sweep);
     index_end_filling(keeper->index);
+    log_info("%zu runs: %zu read, %zu from the index cache", index_count(keeper->index),
+             keeper->read_since_saved, keeper->recalled);
 }
 
 void scan_end(struct keeper *keeper)

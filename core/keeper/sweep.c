@@ -11,6 +11,7 @@
  */
 #include "core/keeper/keeper_internal.h"
 #include "core/base/memory.h"
+#include "core/base/progress.h"
 #include "core/base/workers.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -64,13 +65,16 @@ struct sweep {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     size_t claimed, settled, batch_count;
-    struct batch *batches; /* a ring of BATCHES_AHEAD */
+    struct batch *batches;    /* a ring of BATCHES_AHEAD */
+    struct progress progress; /* shown to nobody unless it is begun */
 };
 
 struct sweep *sweep_create(struct keeper *keeper)
 {
     struct sweep *sweep = memory_alloc_zeroed(1, sizeof(*sweep));
     sweep->keeper = keeper;
+    if (keeper->options.show_progress)
+        progress_begin(&sweep->progress, "runs");
     return sweep;
 }
 
@@ -228,6 +232,7 @@ static void settle(struct sweep *sweep, const struct group *group, const char *n
         scan_settle_entry(keeper, group->parent, name);
     if (member) {
         member->seen = group->listing;
+        keeper->recalled += prospect->is_recalled;
         keeper->read_since_saved += prospect->state.is_run && !prospect->is_recalled;
         run_settle(keeper, member, prospect->error, &prospect->state);
     }
@@ -259,9 +264,7 @@ static void settle_all(struct sweep *sweep)
         }
         pthread_mutex_unlock(&sweep->lock);
         settle_batch(sweep, sweep->settled);
-        if (sweep->keeper->options.progress)
-            sweep->keeper->options.progress(batch_end(sweep, sweep->settled), sweep->entry_count,
-                                            sweep->keeper->options.progress_context);
+        progress_update(&sweep->progress, batch_end(sweep, sweep->settled), sweep->entry_count);
         pthread_mutex_lock(&sweep->lock);
         sweep->settled++;
         pthread_cond_broadcast(&sweep->changed);
@@ -292,6 +295,7 @@ void sweep_run(struct sweep *sweep)
                       sweep);
         settle_all(sweep);
         workers_join(&workers);
+        progress_end(&sweep->progress);
         pthread_cond_destroy(&sweep->changed);
         pthread_mutex_destroy(&sweep->lock);
     }
