@@ -10,6 +10,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes);
 
+/* Reads that nobody looks at would be left out. */
+static volatile uint64_t read_sum;
+
 static const struct identity source = {.dev = 1, .ino = 2, .birth_ns = 3};
 
 static void seal(char *bytes, size_t size_bytes)
@@ -43,13 +46,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
     if (cache_parse(bytes, length, &source, &cache) != 0)
         return 0;
     struct cached_run run;
-    volatile uint64_t sum = cache_count(cache);
+    uint64_t sum = cache_count(cache);
     /* Names are anything: those of one byte are found soon. */
     for (int i = 0; i < 256; i++) {
         char name[2] = {(char)i, '\0'};
         if (cache_find(cache, slice_of(name), slice_of(name), &run))
             sum += sum_of(run.fields.start_time) + sum_of(run.fields.end_time) + sum_of(run.fields.status);
     }
+    read_sum = sum;
     cache_free(cache);
     return 0;
 }
