@@ -4,22 +4,12 @@
  * the runs say is not asked of it.
  */
 #include "core/manifest/existing.h"
+#include "core/manifest/existing_internal.h"
 #include "core/base/memory.h"
 #include "core/json/reader.h"
-#include "core/manifest/index_internal.h"
-#include "core/manifest/members.h"
 #include "core/manifest/render.h"
 #include <stdlib.h>
 #include <string.h>
-
-enum top_member { TOP_VERSION, TOP_LAST_UPDATED, TOP_TOTAL_RUNS, TOP_FRAMEWORKS, TOP_RUNS, TOP_COUNT };
-static const struct slice top_names[TOP_COUNT] = {
-    [TOP_VERSION] = {"version", 7},
-    [TOP_LAST_UPDATED] = {"last_updated", 12},
-    [TOP_TOTAL_RUNS] = {"total_runs", 10},
-    [TOP_FRAMEWORKS] = {"frameworks", 10},
-    [TOP_RUNS] = {"runs", 4},
-};
 
 enum entry_member {
     ENTRY_RUN_ID,
@@ -296,69 +286,16 @@ static enum existing_verdict adopt_object(struct adoption *adoption, struct memb
     return adoption->is_manifest ? EXISTING_DIFFERS : EXISTING_FOREIGN;
 }
 
-/* ---- a file that is as it should be ---- */
-
-static size_t top_place(struct slice name)
-{
-    size_t place = 0;
-    while (place < TOP_COUNT && !slice_equal(name, top_names[place]))
-        place++;
-    return place;
-}
-
-/* Reads the members before `runs`, if there are no others than the format's. The position of the first byte
- * in the array; 0 where it is not like that. */
-static size_t read_head(struct slice bytes, struct known_member known[TOP_COUNT])
-{
-    struct json_reader reader;
-    size_t position = 0, place;
-    json_reader_init(&reader, bytes);
-    if (json_next(&reader) != JSON_OBJECT_BEGIN)
-        place = TOP_COUNT;
-    else
-        do {
-            place = json_next(&reader) == JSON_MEMBER ? top_place(reader.text) : TOP_COUNT;
-            enum json_token token = json_next(&reader);
-            if (place == TOP_RUNS && token == JSON_ARRAY_BEGIN)
-                position = reader.position;
-            else if (place < TOP_RUNS && json_skip_value(&reader, token, &known[place].raw) == 0)
-                known[place].token = token;
-            else
-                place = TOP_COUNT;
-        } while (place < TOP_RUNS);
-    json_reader_finish(&reader);
-    return position;
-}
-
-/* Is this what the index renders from its first entry on? */
-static bool is_same_from_runs(struct index *index, struct slice bytes)
-{
-    const struct order *order = &index->order;
-    size_t skip = 1; /* the first entry of all has no "," before it */
-    order_render(&index->order);
-    for (size_t i = 0; i < order->leaf_count; i++, skip = 0) {
-        const struct chunk *text = order->leaves[i]->text;
-        size_t length = text->length - skip;
-        if (bytes.length < length || memcmp(bytes.bytes, text->bytes + skip, length) != 0)
-            return false;
-        bytes.bytes += length;
-        bytes.length -= length;
-    }
-    buffer_clear(&index->scratch);
-    render_trailer(&index->scratch, index_count(index), index->extras);
-    return slice_equal(buffer_slice(&index->scratch), bytes);
-}
-
 /* The usual case, for which no entry need be parsed: what follows the head is, byte for byte, what the index
  * has to say, so nothing is to be learnt from it. What is adopted of the head would be in any case. */
 static bool adopt_same(struct index *index, struct slice bytes)
 {
     struct known_member known[TOP_COUNT] = {0};
     struct adoption adoption = {.index = index};
-    size_t position = read_head(bytes, known);
+    size_t position = existing_read_head(bytes, known);
     if (position == 0 || !is_version_1_0(&known[TOP_VERSION]) ||
         known[TOP_FRAMEWORKS].token != JSON_OBJECT_BEGIN ||
-        !is_same_from_runs(index, (struct slice){bytes.bytes + position, bytes.length - position}))
+        !existing_is_same_from_runs(index, (struct slice){bytes.bytes + position, bytes.length - position}))
         return false;
     adopt_frameworks(&adoption, known[TOP_FRAMEWORKS].raw);
     if (adoption.changed)
@@ -400,7 +337,7 @@ enum existing_verdict existing_adopt(struct index *index, struct slice bytes, bo
     json_reader_init(&reader, bytes);
     enum json_token token = json_next(&reader);
     if (token == JSON_OBJECT_BEGIN)
-        members_read(&top, &reader, top_names, TOP_COUNT);
+        members_read(&top, &reader, existing_top_names, TOP_COUNT);
     else
         json_skip_value(&reader, token, NULL);
     if (json_next(&reader) != JSON_END) {
