@@ -253,6 +253,9 @@ static int open_keeper(const struct options *options, struct keeper **keeper)
         .watch = options->watch,
         .poll_interval_ms = options->poll_interval_ms,
         .descriptors = options->descriptors / 2,
+        .cache = options->no_index_cache ? KEEPER_CACHE_NONE : KEEPER_CACHE_USE,
+        .cache_directory = options->index_cache,
+        .show_progress = true,
     };
     int error = keeper_open(options->source, &keeper_options, keeper);
     if (error)

@@ -16,7 +16,7 @@
 
 /* What fuse_opt fills in; turned into struct options when all is read. */
 struct raw_options {
-    char *source, *mount_point, *watch, *log_level, *low_latency;
+    char *source, *mount_point, *watch, *log_level, *low_latency, *index_cache;
     int foreground, debug, help, version, single_thread, read_only, to_syslog;
     unsigned poll_interval_ms, descriptors, max_threads;
 };
@@ -40,6 +40,7 @@ static const struct fuse_opt option_table[] = {
     OPTION("watch=%s", watch),
     OPTION("log=%s", log_level),
     OPTION("low_latency=%s", low_latency),
+    OPTION("index_cache=%s", index_cache),
     OPTION("poll_ms=%u", poll_interval_ms),
     OPTION("fds=%u", descriptors),
     OPTION("max_threads=%u", max_threads),
@@ -65,6 +66,8 @@ static const char help_text[] =
     "him\n"
     "    -o watch=KIND       auto, fanotify, inotify or poll (auto)\n"
     "    -o poll_ms=N        how often to look at what can't be watched (1000)\n"
+    "    -o index_cache=DIR  where to keep what was read, for a faster start; or none (runsfs in the user's\n"
+    "                        XDG cache directory)\n"
     "    -o fds=N            descriptors to hold at most (256)\n"
     "    -o max_threads=N    worker threads at most (10)\n"
     "    -o low_latency=KIND auto, or off: let idle processors sleep while requests come fast (auto)\n"
@@ -149,6 +152,9 @@ static int take_over(struct raw_options *raw, struct options *options)
     options->to_syslog = raw->to_syslog;
     options->poll_interval_ms = raw->poll_interval_ms;
     options->max_threads = raw->max_threads;
+    options->no_index_cache = raw->index_cache && strcmp(raw->index_cache, "none") == 0;
+    if (raw->index_cache && !options->no_index_cache)
+        options->index_cache = memory_copy_text(raw->index_cache, strlen(raw->index_cache));
     if (raw->debug)
         options->log_level = LOG_LEVEL_DEBUG;
     options->source = resolve(raw->source, "a directory of runs");
@@ -186,6 +192,7 @@ int options_parse(int count, char **arguments, struct options *options)
     free(raw.watch);
     free(raw.log_level);
     free(raw.low_latency);
+    free(raw.index_cache);
     return result;
 }
 
@@ -193,5 +200,6 @@ void options_free(struct options *options)
 {
     free(options->source);
     free(options->mount_point);
+    free(options->index_cache);
     fuse_opt_free_args(&options->mount_arguments);
 }

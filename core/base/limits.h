@@ -36,5 +36,9 @@
 #define LIMIT_POLL_INTERVAL_MS 1000
 /* Of runs whose files have other names, which may change unseen, so many are looked at in one poll. */
 #define LIMIT_POLLED_AT_ONCE 1000
+/* An index cache larger than this is not read back: a million runs are about 220 MB. */
+#define LIMIT_CACHE_BYTES (1ull << 30)
+/* Threads at once for a piece of work that takes all cores; each holds some descriptors of its own. */
+#define LIMIT_WORKERS 16
 
 #endif

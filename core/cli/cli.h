@@ -56,8 +56,9 @@ char *find_source(const char *directory);
 /* ---- open.c ---- */
 
 /* A keeper of the source that is meant, with no thread and no watch: what it knows is of the moment of
- * opening. Unless read_only the manifest is written where it is not true. NULL after an error was printed. */
-struct keeper *open_source(const char *source_path, bool read_only);
+ * opening. Unless read_only the manifest is written where it is not true. With read_all every run is read, be
+ * it in the index cache or not. NULL after an error was printed. */
+struct keeper *open_source(const char *source_path, bool read_only, bool read_all);
 /* Has the manifest that a writable keeper knows on disk, or an error printed. */
 enum cli_status write_manifest(struct keeper *keeper, const char *source_path);
 

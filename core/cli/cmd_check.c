@@ -15,7 +15,7 @@ struct check {
 /* Looks at the source, having written its manifest where that is wanted. */
 static enum cli_status inspect(struct check *check, bool with_writing)
 {
-    struct keeper *keeper = open_source(check->source_path, !with_writing);
+    struct keeper *keeper = open_source(check->source_path, !with_writing, true);
     if (!keeper)
         return CLI_ERROR;
     enum cli_status status = with_writing ? write_manifest(keeper, check->source_path) : CLI_OK;

@@ -120,7 +120,7 @@ static enum cli_status run_list(const struct cli_options *options)
         return CLI_ERROR;
     }
     char *source_path = find_source(options->directory);
-    struct keeper *keeper = source_path ? open_source(source_path, true) : NULL;
+    struct keeper *keeper = source_path ? open_source(source_path, true, false) : NULL;
     if (keeper) {
         status = list(keeper, options->set);
         keeper_close(keeper);

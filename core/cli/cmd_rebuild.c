@@ -43,7 +43,7 @@ static enum cli_status run_rebuild(const struct cli_options *options)
     enum cli_status status = CLI_ERROR;
     char *source_path = find_source(options->directory);
     struct stat before = source_path ? look_at_manifest(source_path) : (struct stat){0};
-    struct keeper *keeper = source_path ? open_source(source_path, false) : NULL;
+    struct keeper *keeper = source_path ? open_source(source_path, false, true) : NULL;
     if (keeper) {
         status = write_manifest(keeper, source_path);
         struct stat after = look_at_manifest(source_path);

@@ -11,9 +11,14 @@
  * again. */
 #define WRITE_ATTEMPTS 10
 
-struct keeper *open_source(const char *source_path, bool read_only)
+struct keeper *open_source(const char *source_path, bool read_only, bool read_all)
 {
-    struct keeper_options options = {.read_only = read_only, .watch = WATCH_POLL};
+    struct keeper_options options = {
+        .read_only = read_only,
+        .watch = WATCH_POLL,
+        .show_progress = true,
+        .cache = read_all ? KEEPER_CACHE_RENEW : KEEPER_CACHE_USE,
+    };
     struct keeper *keeper;
     /* The engine takes a directory that it can't list for one without runs. */
     int error = faccessat(AT_FDCWD, source_path, R_OK | X_OK, AT_EACCESS) == 0 ? 0 : -errno;

@@ -12,6 +12,10 @@
 #include <string.h>
 #include <time.h>
 
+/* The index cache is written this long after the start, if the first scan read much: not while the mount's
+ * first users wait for it. */
+#define SAVE_AFTER_MS 1000
+
 int64_t keeper_now_ms(void)
 {
     struct timespec now;
@@ -246,6 +250,7 @@ static void *keeper_thread(void *context)
 {
     struct keeper *keeper = context;
     int64_t poll_ms = keeper_now_ms() + keeper->options.poll_interval_ms;
+    int64_t save_ms = keeper_now_ms() + SAVE_AFTER_MS; /* -1: it is done */
     pthread_mutex_lock(&keeper->notes_lock);
     while (!keeper->stopping) {
         keeper->settled = false;
@@ -267,6 +272,11 @@ static void *keeper_thread(void *context)
         if (keeper->unwatched)
             due_ms = earlier(due_ms, poll_ms);
         keeper_unlock(keeper);
+        if (save_ms >= 0 && now_ms >= save_ms) {
+            recall_save_if_worth(keeper);
+            save_ms = -1;
+        }
+        due_ms = earlier(due_ms, save_ms);
 
         pthread_mutex_lock(&keeper->notes_lock);
         wait_for_work(keeper, due_ms);
@@ -311,9 +321,11 @@ int keeper_open(const char *source_path, const struct keeper_options *options, s
     }
     keeper->manifest_name = manifest_file_name(source_root_fd(keeper->source));
     keeper->index = index_create();
+    recall_open(keeper, source_path);
 
     pthread_mutex_lock(&keeper->lock);
     scan_begin(keeper);
+    recall_forget(keeper);
     scan_settle(keeper);
     if (!keeper->options.read_only)
         manifest_file_clean(source_root_fd(keeper->source), keeper->manifest_name);
@@ -322,6 +334,7 @@ int keeper_open(const char *source_path, const struct keeper_options *options, s
     if (keeper->publisher.first_change_ms)
         publish_write(keeper);
     pthread_mutex_unlock(&keeper->lock);
+    keeper->options.show_progress = false;
     malloc_trim(0); /* a scan leaves holes behind that would never be used again */
     *result = keeper;
     return 0;
@@ -356,6 +369,7 @@ void keeper_stop(struct keeper *keeper)
     /* Somebody else may write at the same moment: his write is adopted, and ours done after it. */
     for (int attempt = 0; keeper_flush(keeper) == -EAGAIN && attempt < 10; attempt++)
         ;
+    recall_save_at_end(keeper);
     watch_close(keeper->watch);
     keeper->watch = NULL;
 }
@@ -363,12 +377,13 @@ void keeper_stop(struct keeper *keeper)
 void keeper_close(struct keeper *keeper)
 {
     keeper_stop(keeper);
+    if (keeper->watch && keeper->root) /* never started */
+        recall_save_if_worth(keeper);
+    recall_close(keeper);
     if (keeper->watch)
         watch_close(keeper->watch);
     if (keeper->root)
         scan_end(keeper);
-    if (keeper->index)
-        index_destroy(keeper->index);
     snapshot_unref(keeper->publisher.on_disk);
     if (keeper->source)
         source_close(keeper->source);

@@ -17,11 +17,17 @@
 
 struct keeper;
 
+/* The index cache: not at all; written, but not believed; or both. */
+enum keeper_cache { KEEPER_CACHE_NONE, KEEPER_CACHE_RENEW, KEEPER_CACHE_USE };
+
 struct keeper_options {
     bool read_only; /* never write the manifest */
     enum watch_backend watch;
     unsigned poll_interval_ms; /* for what can't be watched; 0 is LIMIT_POLL_INTERVAL_MS */
     unsigned descriptors;      /* for the cache of directories; 0 is a default */
+    enum keeper_cache cache;
+    const char *cache_directory; /* NULL: the user's; need not outlive keeper_open */
+    bool show_progress;          /* of the first scan, to somebody at a terminal */
 };
 
 /* Opens a source, scans it whole, adopts the manifest that stands there and, unless read_only, writes it
@@ -31,10 +37,10 @@ int keeper_open(const char *source_path, const struct keeper_options *options, s
 /* Starts the watch and the thread that settles and writes. listener (may be NULL) is told every change from
  * the watch, after it was noted, on the watch's thread. */
 int keeper_start(struct keeper *keeper, watch_listener *listener, void *context);
-/* Ends the threads and writes the manifest if it is due. The listener is not called any more. Safe to call
- * twice. */
+/* Ends the threads and writes the manifest if it is due, and the index cache if a run was read. The listener
+ * is not called any more. Safe to call twice. */
 void keeper_stop(struct keeper *keeper);
-/* keeper_stop, and frees all. */
+/* keeper_stop, and frees all. Without keeper_start, writes the index cache where many runs were read. */
 void keeper_close(struct keeper *keeper);
 
 struct source *keeper_source(struct keeper *keeper);

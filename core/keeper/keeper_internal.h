@@ -1,6 +1,7 @@
 /*
  * What the parts of the keeper share: keeper.c (life, notes, locks), scan.c (which directories are frameworks
- * and runs; settling), links.c (run files with several names), publish.c (the manifest's file).
+ * and runs; settling), sweep.c (many new runs at once), tracking.c (a single member and its run), links.c
+ * (run files with several names), publish.c (the manifest's file).
  */
 #ifndef RUNSFS_KEEPER_INTERNAL_H
 #define RUNSFS_KEEPER_INTERNAL_H
@@ -50,6 +51,11 @@ struct keeper {
     unsigned polls;   /* counts polls up */
     unsigned listing; /* counts listings up, for member->seen */
     struct publisher publisher;
+    struct cache_place *cache_place; /* NULL: no index cache */
+    struct cache *cache;             /* what was in it; during the first scan alone */
+    size_t recalled;                 /* runs that were taken from it */
+    size_t read_since_saved;         /* runs that are not in it as they are now */
+    struct sweep *sweep;             /* of the first scan: collects what is listed; else NULL */
 
     pthread_mutex_t notes_lock;
     pthread_cond_t wake; /* with notes_lock: something for the keeper's thread */
@@ -77,11 +83,57 @@ void note_member(struct keeper *keeper, struct member *member, const char *name)
 void links_update(struct keeper *keeper, struct member *member, const struct run_state *state);
 void links_finish(struct keeper *keeper);
 
+/* tracking.c; the caller holds keeper->lock. */
+/* Takes over the reference to directory. What the directory was before, elsewhere, is dropped. */
+struct member *member_create(struct keeper *keeper, struct member *parent, const char *name,
+                             struct directory *directory);
+void member_drop(struct keeper *keeper, struct member *member);
+/* Decides anew whether the member is to be looked at without being told. */
+void update_polling(struct keeper *keeper, struct member *member);
+/* Notes whether the member could be reached; true where that is news. */
+bool set_unread(struct keeper *keeper, struct member *member, bool unread);
+/* Has the member's directory, of which fd is open, watched. */
+void member_watch(struct keeper *keeper, struct member *member, int fd);
+/* What the files of the run say, or the error of reading them, goes into the index. */
+void run_settle(struct keeper *keeper, struct member *member, int error, const struct run_state *state);
+/* Reads the files of the run, and settles it. */
+void run_read(struct keeper *keeper, struct member *member);
+/* The same, if the files are not those that were read. */
+void run_read_if_changed(struct keeper *keeper, struct member *member);
+
+/* recall.c. recall_run is called by threads of a scan, the others by who opens, runs or closes the keeper. */
+void recall_open(struct keeper *keeper, const char *source_path);
+/* Is there a run in the cache whose files still are what they were? Then state is filled, with texts that are
+ * the cache's: not to be freed. */
+bool recall_run(const struct keeper *keeper, struct slice framework, struct slice name, int run_fd,
+                struct run_state *state);
+void recall_forget(struct keeper *keeper); /* the cache's content; its place is kept */
+void recall_close(struct keeper *keeper);
+/* Writes the cache if many runs were read since that was done. keeper->lock is not held. */
+void recall_save_if_worth(struct keeper *keeper);
+/* Writes it if any was; nothing happens in the source that is not settled. */
+void recall_save_at_end(struct keeper *keeper);
+
+/* sweep.c; the caller holds keeper->lock. */
+/* Many entries of frameworks, of which none is known as a member, to be looked at on all cores. */
+struct sweep *sweep_create(struct keeper *keeper);
+/* name stands in the framework `parent`, and was met in that listing of it. */
+void sweep_add(struct sweep *sweep, struct member *parent, const char *name);
+/* Makes them members, watches them, reads their runs; what comes of it does not depend on the threads. Frees
+ * the sweep. */
+void sweep_run(struct sweep *sweep);
+
 /* scan.c; the caller holds keeper->lock. */
+/* Brings the entry in line with what stands there. name must not be that of a member, which may be dropped
+ * for another of that name. */
+void scan_settle_entry(struct keeper *keeper, struct member *parent, const char *name);
+/* Is the directory one of those in which the member stands, or the member's? A bind mount can show a
+ * directory within itself. */
+bool is_within(const struct member *member, const struct directory *directory);
 void scan_begin(struct keeper *keeper);  /* the first scan */
 void scan_settle(struct keeper *keeper); /* all notes, until there are none */
 void scan_poll(struct keeper *keeper);   /* looks at what no watch tells of */
-void scan_end(struct keeper *keeper);    /* frees all members */
+void scan_end(struct keeper *keeper);    /* frees the index and all members */
 
 /* publish.c; the caller holds keeper->lock. */
 void publish_settle(struct keeper *keeper, bool closed); /* the file was changed by somebody */

@@ -25,9 +25,11 @@ struct member {
     bool unread;                 /* its files, or itself, could not be reached when last tried */
     bool warned;                 /* an entry that could not be reached was logged */
     bool unlisted;               /* it can't be listed; counted in keeper->unlisted */
+    bool was_fresh;              /* of MEMBER_RUN: a change may hide behind the stamps of its files */
     bool links;                  /* of MEMBER_RUN: a file of it has other names */
     unsigned queued;             /* notes of it in the queue */
     unsigned seen;               /* the last listing of the parent in which it stood */
+    unsigned listing;            /* its own last listing, for the `seen` of what is in it */
     struct directory *directory; /* a reference */
     struct member *parent;
     struct member *sibling;    /* the next in its chain of the parent's table */

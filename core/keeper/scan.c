@@ -16,153 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A stamp this fresh may hide a second change in the same tick of the filesystem's clock. */
-#define FRESH_STAMP_NS 2000000000ll
-
 static void look_at_entries(struct keeper *keeper, struct member *parent);
-
-/* ---- members ---- */
-
-static void member_drop(struct keeper *keeper, struct member *member)
-{
-    for (struct member *child = member_take_children(member), *next; child; child = next) {
-        next = child->sibling;
-        member_drop(keeper, child);
-    }
-    links_update(keeper, member, NULL);
-    if (member->run)
-        index_remove(keeper->index, member->run);
-    member_detach(member);
-    keeper->unwatched -= member->unwatched;
-    keeper->unlisted -= member->unlisted;
-
-    pthread_mutex_lock(&keeper->notes_lock);
-    if (member->directory->keeper_data == member)
-        member->directory->keeper_data = NULL;
-    member->dead = true;
-    bool free_now = member->queued == 0;
-    pthread_mutex_unlock(&keeper->notes_lock);
-
-    directory_unref(keeper->source, member->directory);
-    member->directory = NULL;
-    if (free_now)
-        member_free(member);
-}
-
-/* Takes over the reference to directory. What the directory was before, elsewhere, is dropped. */
-static struct member *member_create(struct keeper *keeper, struct member *parent, const char *name,
-                                    struct directory *directory)
-{
-    if (directory->keeper_data)
-        member_drop(keeper, directory->keeper_data);
-    struct member *member = member_new(parent, name, directory);
-    pthread_mutex_lock(&keeper->notes_lock);
-    directory->keeper_data = member;
-    pthread_mutex_unlock(&keeper->notes_lock);
-    return member;
-}
-
-/* Is the member to be looked at without being told? */
-static void update_polling(struct keeper *keeper, struct member *member)
-{
-    bool polled = member->unread || member->unlisted || member->links ||
-                  atomic_load(&member->directory->watch_state) != WATCH_ACTIVE;
-    keeper->unwatched += (size_t)polled - member->unwatched;
-    member->unwatched = polled;
-}
-
-/* Notes whether the member could be reached; true where that is news. */
-static bool set_unread(struct keeper *keeper, struct member *member, bool unread)
-{
-    bool news = member->unread != unread;
-    member->unread = unread;
-    update_polling(keeper, member);
-    return news;
-}
-
-static void member_watch(struct keeper *keeper, struct member *member, int fd)
-{
-    if (atomic_load(&member->directory->watch_state) != WATCH_ACTIVE)
-        watch_add(keeper->watch, member->directory, fd);
-    update_polling(keeper, member);
-}
-
-/* ---- runs ---- */
-
-static void log_faults(const struct member *member, const struct run_state *state)
-{
-    for (int file = 0; file < RUN_FILE_COUNT; file++) {
-        const struct run_fault *fault = &state->faults[file];
-        if (!fault->reason ||
-            (member->run && member->run->faults && member->run->faults[file].reason == fault->reason))
-            continue;
-        char text[160];
-        run_fault_describe(fault, text, sizeof(text));
-        log_warning("%s/%s/%s: %s; %s", member->parent->name, member->name, run_file_names[file], text,
-                    member->run && member->run->has_good ? "the run keeps its last good values"
-                                                         : "the file counts as empty");
-    }
-}
-
-/* Reads the run's files and puts what they say into the index. */
-static void load_run(struct keeper *keeper, struct member *member)
-{
-    struct descriptor descriptor;
-    struct run_state state;
-    int error = source_borrow(keeper->source, member->directory, &descriptor);
-    if (error == 0) {
-        error = run_load(descriptor.fd, &state);
-        source_release(keeper->source, &descriptor);
-    }
-    /* Polled until it can be read. If it is gone, or moved (ESTALE), a note of its parent ends that. */
-    if (set_unread(keeper, member, error != 0) && error && error != -ESTALE)
-        log_warning("%s/%s: %s; the run keeps its last good values", member->parent->name, member->name,
-                    strerrordesc_np(-error));
-    if (error)
-        return;
-    if (state.is_run) {
-        bool changed;
-        log_faults(member, &state);
-        links_update(keeper, member, &state);
-        member->run = index_put(keeper->index, slice_of(member->parent->name), slice_of(member->name), &state,
-                                &changed);
-        member->run->owner = member;
-    } else if (member->run) {
-        links_update(keeper, member, NULL);
-        index_remove(keeper->index, member->run);
-        member->run = NULL;
-    }
-    update_polling(keeper, member);
-    run_state_free(&state);
-}
-
-static bool stamp_is_fresh(const struct file_stamp *stamp)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    int64_t now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    return stamp->ctime_ns > now_ns - FRESH_STAMP_NS;
-}
-
-/* Loads the run again if its files are not those that were read. */
-static void reload_changed_run(struct keeper *keeper, struct member *member)
-{
-    struct descriptor descriptor;
-    if (source_borrow(keeper->source, member->directory, &descriptor) != 0)
-        return;
-    struct file_stamp stamps[RUN_FILE_COUNT];
-    int error = run_load_stamps(descriptor.fd, stamps);
-    source_release(keeper->source, &descriptor);
-    bool changed = error != 0;
-    for (int file = 0; file < RUN_FILE_COUNT && !changed; file++) {
-        struct file_stamp known = member->run ? member->run->stamps[file] : (struct file_stamp){0};
-        changed = !file_stamp_equal(&stamps[file], &known) || stamp_is_fresh(&stamps[file]);
-    }
-    if (changed)
-        load_run(keeper, member);
-}
-
-/* ---- entries ---- */
 
 struct names {
     char **list;
@@ -190,8 +44,7 @@ static bool is_excluded(const struct member *parent, const char *name)
     return parent->role == MEMBER_ROOT && strcmp(name, ".git") == 0;
 }
 
-/* A bind mount can show a directory within itself. */
-static bool is_ancestor(const struct member *member, const struct directory *directory)
+bool is_within(const struct member *member, const struct directory *directory)
 {
     for (; member; member = member->parent)
         if (member->directory == directory)
@@ -210,7 +63,7 @@ static void member_read(struct keeper *keeper, struct member *member)
     member_watch(keeper, member, descriptor.fd);
     source_release(keeper->source, &descriptor);
     if (member->role == MEMBER_RUN)
-        load_run(keeper, member);
+        run_read(keeper, member);
     else
         look_at_entries(keeper, member);
 }
@@ -228,7 +81,7 @@ static int find_directory(struct keeper *keeper, struct member *parent, const ch
     if (error || !S_ISDIR(attributes.stat.st_mode) || is_excluded(parent, name))
         return error;
     *directory = source_directory_at(keeper->source, parent->directory, name, &attributes.identity);
-    if (is_ancestor(parent, *directory)) {
+    if (is_within(parent, *directory)) {
         directory_unref(keeper->source, *directory);
         *directory = NULL;
     }
@@ -263,8 +116,7 @@ static struct member *settle_entry(struct keeper *keeper, struct member *parent,
     return member;
 }
 
-/* name must not be that of a member, which may be dropped for another of that name. */
-static void settle_named_entry(struct keeper *keeper, struct member *parent, const char *name)
+void scan_settle_entry(struct keeper *keeper, struct member *parent, const char *name)
 {
     struct descriptor descriptor;
     int error = source_borrow(keeper->source, parent->directory, &descriptor);
@@ -298,6 +150,39 @@ static DIR *open_list(struct keeper *keeper, struct member *member, int fd)
     return list;
 }
 
+/* Settles the entries that did not stand in the last listing. By name, and found again: settling one may drop
+ * others, which have moved to its place. */
+static void settle_gone(struct keeper *keeper, struct member *parent)
+{
+    struct names gone = {0};
+    struct member_position position = {0};
+    for (struct member *member; (member = member_next_child(parent, &position));)
+        if (member->seen != parent->listing)
+            names_add(&gone, member->name);
+    for (size_t i = 0; i < gone.count; i++)
+        scan_settle_entry(keeper, parent, gone.list[i]);
+    names_free(&gone);
+}
+
+/* Settles every entry in the list. What is new in a framework goes to a sweep instead. */
+static void settle_listed(struct keeper *keeper, struct member *parent, DIR *list, int parent_fd,
+                          struct sweep *sweep)
+{
+    for (struct dirent *entry; (entry = readdir(list));) {
+        if (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
+            continue;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (parent->role == MEMBER_FRAMEWORK && !member_child(parent, entry->d_name)) {
+            sweep_add(sweep, parent, entry->d_name);
+            continue;
+        }
+        struct member *member = settle_entry(keeper, parent, entry->d_name, parent_fd);
+        if (member)
+            member->seen = parent->listing;
+    }
+}
+
 /* Lists the directory of a member that has members and settles every entry, also those that are gone. */
 static void look_at_entries(struct keeper *keeper, struct member *parent)
 {
@@ -310,28 +195,14 @@ static void look_at_entries(struct keeper *keeper, struct member *parent)
         return;
     }
     set_unread(keeper, parent, false);
-    unsigned listing = ++keeper->listing;
-    for (struct dirent *entry; (entry = readdir(list));) {
-        if (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
-            continue;
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        struct member *member = settle_entry(keeper, parent, entry->d_name, descriptor.fd);
-        if (member)
-            member->seen = listing;
-    }
+    parent->listing = ++keeper->listing;
+    struct sweep *sweep = keeper->sweep ? keeper->sweep : sweep_create(keeper);
+    settle_listed(keeper, parent, list, descriptor.fd, sweep);
     closedir(list);
     source_release(keeper->source, &descriptor);
-
-    /* By name, and found again: settling one may drop others, which have moved to its place. */
-    struct names gone = {0};
-    struct member_position position = {0};
-    for (struct member *member; (member = member_next_child(parent, &position));)
-        if (member->seen != listing)
-            names_add(&gone, member->name);
-    for (size_t i = 0; i < gone.count; i++)
-        settle_named_entry(keeper, parent, gone.list[i]);
-    names_free(&gone);
+    if (sweep != keeper->sweep)
+        sweep_run(sweep);
+    settle_gone(keeper, parent);
     parent->warned &= parent->unread;
 }
 
@@ -355,7 +226,7 @@ static void look_again(struct keeper *keeper, struct member *member, bool unwatc
     }
     if (member->role == MEMBER_RUN) {
         if (look)
-            reload_changed_run(keeper, member);
+            run_read_if_changed(keeper, member);
         return;
     }
     if (look)
@@ -384,9 +255,9 @@ static void look_again(struct keeper *keeper, struct member *member, bool unwatc
 static void settle_note(struct keeper *keeper, struct member *member, const char *name)
 {
     if (member->role == MEMBER_RUN)
-        load_run(keeper, member);
+        run_read(keeper, member);
     else
-        settle_named_entry(keeper, member, name);
+        scan_settle_entry(keeper, member, name);
 }
 
 /* Settles a list of notes and frees them. */
@@ -447,13 +318,25 @@ void scan_begin(struct keeper *keeper)
     struct directory *directory = directory_ref(source_root(keeper->source));
     keeper->root = member_create(keeper, NULL, "", directory);
     member_watch(keeper, keeper->root, source_root_fd(keeper->source));
+    keeper->sweep = sweep_create(keeper);
     look_at_entries(keeper, keeper->root);
+    struct sweep *sweep = keeper->sweep;
+    keeper->sweep = NULL;
+    index_begin_filling(keeper->index);
+    sweep_run(sweep);
+    index_end_filling(keeper->index);
+    log_info("%zu runs: %zu read, %zu from the index cache", index_count(keeper->index),
+             keeper->read_since_saved, keeper->recalled);
 }
 
 void scan_end(struct keeper *keeper)
 {
     struct note *notes = keeper->notes_first;
     keeper->notes_first = NULL;
+    /* These first, as a whole: members would take their runs out one by one. */
+    links_finish(keeper);
+    index_destroy(keeper->index);
+    keeper->index = NULL;
     member_drop(keeper, keeper->root);
     for (struct note *next; notes; notes = next) {
         next = notes->next;
@@ -462,5 +345,4 @@ void scan_end(struct keeper *keeper)
         free(notes);
     }
     keeper->root = NULL;
-    links_finish(keeper);
 }

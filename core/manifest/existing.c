@@ -4,22 +4,12 @@
  * the runs say is not asked of it.
  */
 #include "core/manifest/existing.h"
+#include "core/manifest/existing_internal.h"
 #include "core/base/memory.h"
 #include "core/json/reader.h"
-#include "core/manifest/index_internal.h"
-#include "core/manifest/members.h"
 #include "core/manifest/render.h"
 #include <stdlib.h>
 #include <string.h>
-
-enum top_member { TOP_VERSION, TOP_LAST_UPDATED, TOP_TOTAL_RUNS, TOP_FRAMEWORKS, TOP_RUNS, TOP_COUNT };
-static const struct slice top_names[TOP_COUNT] = {
-    [TOP_VERSION] = {"version", 7},
-    [TOP_LAST_UPDATED] = {"last_updated", 12},
-    [TOP_TOTAL_RUNS] = {"total_runs", 10},
-    [TOP_FRAMEWORKS] = {"frameworks", 10},
-    [TOP_RUNS] = {"runs", 4},
-};
 
 enum entry_member {
     ENTRY_RUN_ID,
@@ -193,7 +183,7 @@ static void adopt_entry(struct adoption *adoption, struct members *entry)
         adopt_fields(adoption, run, entry);
     if ((entry->added_count > 0 || run->extras.bytes) &&
         adopt_added(adoption, entry, RENDER_DEPTH_ENTRY, &run->extras)) {
-        order_touch(run);
+        order_touch(&adoption->index->order, run);
         adoption->changed = true;
     }
 }
@@ -296,6 +286,23 @@ static enum existing_verdict adopt_object(struct adoption *adoption, struct memb
     return adoption->is_manifest ? EXISTING_DIFFERS : EXISTING_FOREIGN;
 }
 
+/* The usual case, for which no entry need be parsed: what follows the head is, byte for byte, what the index
+ * has to say, so nothing is to be learnt from it. What is adopted of the head would be in any case. */
+static bool adopt_same(struct index *index, struct slice bytes)
+{
+    struct known_member known[TOP_COUNT] = {0};
+    struct adoption adoption = {.index = index};
+    size_t position = existing_read_head(bytes, known);
+    if (position == 0 || !is_version_1_0(&known[TOP_VERSION]) ||
+        known[TOP_FRAMEWORKS].token != JSON_OBJECT_BEGIN ||
+        !existing_is_same_from_runs(index, (struct slice){bytes.bytes + position, bytes.length - position}))
+        return false;
+    adopt_frameworks(&adoption, known[TOP_FRAMEWORKS].raw);
+    if (adoption.changed)
+        index_touch(index);
+    return is_same(index, &known[TOP_LAST_UPDATED], bytes);
+}
+
 static bool is_blank(struct slice bytes)
 {
     size_t i = 0;
@@ -324,11 +331,13 @@ enum existing_verdict existing_adopt(struct index *index, struct slice bytes, bo
         *fault = (struct run_fault){0};
     if (is_blank(bytes))
         return EXISTING_EMPTY;
+    if (adopt_same(index, bytes))
+        return EXISTING_SAME;
     members_clear(&top);
     json_reader_init(&reader, bytes);
     enum json_token token = json_next(&reader);
     if (token == JSON_OBJECT_BEGIN)
-        members_read(&top, &reader, top_names, TOP_COUNT);
+        members_read(&top, &reader, existing_top_names, TOP_COUNT);
     else
         json_skip_value(&reader, token, NULL);
     if (json_next(&reader) != JSON_END) {

@@ -3,6 +3,7 @@
  * before is better than none.
  */
 #include "core/manifest/file_copy.h"
+#include "core/base/file.h"
 #include "core/base/limits.h"
 #include "core/base/memory.h"
 #include "core/run/load.h"
@@ -42,20 +43,6 @@ void file_copy_attributes(int directory_fd, const char *name, const struct stat 
         copy_extended_attributes(from_fd, fd);
     if (fchmod(fd, info->st_mode & 07777) != 0)
         return; /* 0600, as it was created: never more than it had */
-}
-
-int file_write_all(int fd, struct slice bytes)
-{
-    while (bytes.length > 0) {
-        ssize_t written = write(fd, bytes.bytes, bytes.length);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return -errno;
-        bytes.bytes += written;
-        bytes.length -= (size_t)written;
-    }
-    return 0;
 }
 
 int file_copy(int directory_fd, const char *name, const char *copy)

@@ -13,8 +13,6 @@ void file_give_owner(int fd, uid_t uid, gid_t gid);
 /* Gives fd the owner, extended attributes (access lists among them) and mode of `name`, whose stat is info;
  * each as far as that goes. */
 void file_copy_attributes(int directory_fd, const char *name, const struct stat *info, int fd);
-/* Writes all of bytes. 0 or a negative errno. */
-int file_write_all(int fd, struct slice bytes);
 /* Copies a regular file's content into a new file `copy` of the same mode. 0 or a negative errno, and then
  * there is no copy. */
 int file_copy(int directory_fd, const char *name, const char *copy);

@@ -119,17 +119,36 @@ struct timespec index_changed_at(const struct index *index)
     return index->changed_at;
 }
 
-int index_each(struct index *index, int (*visit)(struct run *run, void *context), void *context)
+int index_each_part(struct index *index, size_t *bucket, size_t bucket_count,
+                    int (*visit)(struct run *run, void *context), void *context)
 {
-    for (size_t i = 0; i < index->lookup.bucket_count; i++) {
-        for (struct run *run = index->lookup.by_path[i], *next; run; run = next) {
+    for (; bucket_count > 0 && *bucket < index->lookup.bucket_count; bucket_count--, ++*bucket) {
+        for (struct run *run = index->lookup.by_path[*bucket], *next; run; run = next) {
             next = run->path_next;
             int result = visit(run, context);
             if (result != 0)
                 return result;
         }
     }
+    if (*bucket >= index->lookup.bucket_count)
+        *bucket = 0;
     return 0;
+}
+
+int index_each(struct index *index, int (*visit)(struct run *run, void *context), void *context)
+{
+    size_t bucket = 0;
+    return index_each_part(index, &bucket, index->lookup.bucket_count, visit, context);
+}
+
+void index_begin_filling(struct index *index)
+{
+    order_gather(&index->order);
+}
+
+void index_end_filling(struct index *index)
+{
+    order_settle(&index->order);
 }
 
 struct run *index_first(struct index *index)
@@ -210,7 +229,7 @@ bool index_set_fields(struct index *index, struct run *run, const struct run_fie
     if (moves)
         order_insert(&index->order, run);
     else
-        order_touch(run);
+        order_touch(&index->order, run);
     return true;
 }
 

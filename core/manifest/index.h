@@ -68,6 +68,10 @@ struct timespec index_changed_at(const struct index *index);
 /* Calls visit for every run, in no order; stops at the first non-zero result and returns it. Runs may be
  * removed by visit only if they are the one visited. */
 int index_each(struct index *index, int (*visit)(struct run *run, void *context), void *context);
+/* The same in parts: bucket_count buckets from *bucket on (0 at first), which is moved on, and to 0 at the
+ * end. Between two parts the index may change: what stays in it is visited all the same, perhaps twice. */
+int index_each_part(struct index *index, size_t *bucket, size_t bucket_count,
+                    int (*visit)(struct run *run, void *context), void *context);
 /* Every run in the manifest's order: the first, and the one after run; NULL at the end. */
 struct run *index_first(struct index *index);
 struct run *index_next(struct index *index, struct run *run);
@@ -78,6 +82,9 @@ struct run *index_next(struct index *index, struct run *run);
 struct run *index_put(struct index *index, struct slice framework, struct slice name,
                       const struct run_state *state, bool *changed);
 void index_remove(struct index *index, struct run *run);
+/* Many runs are put in at once: between these two only index_put, _remove, _find and _count are called. */
+void index_begin_filling(struct index *index);
+void index_end_filling(struct index *index);
 
 /* ---- views ---- */
 

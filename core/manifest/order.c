@@ -5,30 +5,9 @@
 #include "core/manifest/order.h"
 #include "core/base/memory.h"
 #include "core/manifest/framework.h"
-#include "core/manifest/render.h"
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct chunk *chunk_create(struct slice text)
-{
-    struct chunk *chunk = memory_alloc(sizeof(*chunk) + text.length);
-    atomic_init(&chunk->references, 1);
-    chunk->length = text.length;
-    memcpy(chunk->bytes, text.bytes, text.length);
-    return chunk;
-}
-
-struct chunk *chunk_ref(struct chunk *chunk)
-{
-    atomic_fetch_add_explicit(&chunk->references, 1, memory_order_relaxed);
-    return chunk;
-}
-
-void chunk_unref(struct chunk *chunk)
-{
-    if (chunk && atomic_fetch_sub_explicit(&chunk->references, 1, memory_order_acq_rel) == 1)
-        free(chunk);
-}
 
 static void drop_text(struct order_leaf *leaf)
 {
@@ -43,6 +22,7 @@ void order_finish(struct order *order)
         free(order->leaves[i]);
     }
     free(order->leaves);
+    free(order->gathered);
 }
 
 /* Names that are not UTF-8 sort by their text in the manifest, as Python sorts them. */
@@ -149,8 +129,89 @@ static void split(struct order *order, size_t position, unsigned at)
         move_runs(right, leaf, ORDER_LEAF_RUNS / 2);
 }
 
+/* ---- many at once ---- */
+
+/* A run with the beginning of its start_time, which decides nearly always and stands in one place. */
+struct sort_entry {
+    uint64_t beginning[2];
+    const struct run *run;
+};
+
+/* Eight bytes as a number that sorts like them; what is not there sorts first, as the end of a text does. */
+static uint64_t load_beginning(struct slice text, size_t from)
+{
+    uint64_t number = 0;
+    if (text.length > from)
+        memcpy(&number, text.bytes + from, text.length - from < 8 ? text.length - from : 8);
+    return htobe64(number);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    const struct sort_entry *left = a, *right = b;
+    for (int i = 0; i < 2; i++)
+        if (left->beginning[i] != right->beginning[i])
+            return left->beginning[i] < right->beginning[i] ? -1 : 1;
+    return compare(left->run, right->run);
+}
+
+static void sort_runs(struct run **runs, size_t count)
+{
+    struct sort_entry *entries = memory_alloc(count * sizeof(*entries));
+    for (size_t i = 0; i < count; i++) {
+        struct slice start = runs[i]->fields.start_time;
+        entries[i] = (struct sort_entry){{load_beginning(start, 0), load_beginning(start, 8)}, runs[i]};
+    }
+    qsort(entries, count, sizeof(*entries), compare_entries);
+    for (size_t i = 0; i < count; i++)
+        runs[i] = (struct run *)entries[i].run;
+    free(entries);
+}
+
+/* Puts sorted runs into leaves of their own, full but the last. */
+static void fill_leaves(struct order *order, struct run **runs, size_t count)
+{
+    struct order_leaf *leaf = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (i % ORDER_LEAF_RUNS == 0)
+            leaf = add_leaf(order, order->leaf_count);
+        runs[i]->leaf = leaf;
+        leaf->runs[leaf->count++] = runs[i];
+    }
+}
+
+void order_gather(struct order *order)
+{
+    order->is_gathering = order->leaf_count == 0;
+}
+
+void order_settle(struct order *order)
+{
+    order->is_gathering = false;
+    sort_runs(order->gathered, order->gathered_count);
+    fill_leaves(order, order->gathered, order->gathered_count);
+    free(order->gathered);
+    order->gathered = NULL;
+    order->gathered_count = order->gathered_capacity = 0;
+}
+
+static void gather(struct order *order, struct run *run)
+{
+    if (order->gathered_count == order->gathered_capacity) {
+        order->gathered_capacity = order->gathered_capacity * 2 + ORDER_LEAF_RUNS;
+        order->gathered = memory_resize(order->gathered, order->gathered_capacity * sizeof(struct run *));
+    }
+    order->gathered[order->gathered_count++] = run;
+}
+
+/* ---- one by one ---- */
+
 void order_insert(struct order *order, struct run *run)
 {
+    if (order->is_gathering) {
+        gather(order, run);
+        return;
+    }
     if (order->leaf_count == 0)
         add_leaf(order, 0);
     size_t position = leaf_position(order, run);
@@ -172,6 +233,8 @@ void order_insert(struct order *order, struct run *run)
 
 void order_remove(struct order *order, struct run *run)
 {
+    if (order->is_gathering)
+        order_settle(order);
     size_t position = leaf_position(order, run);
     struct order_leaf *leaf = run->leaf;
     unsigned at = run_position(leaf, run);
@@ -198,18 +261,9 @@ struct run *order_next(const struct run *run)
     return leaf->next ? leaf->next->runs[0] : NULL;
 }
 
-void order_touch(struct run *run)
+void order_touch(struct order *order, struct run *run)
 {
+    if (order->is_gathering)
+        order_settle(order);
     drop_text(run->leaf);
-}
-
-struct chunk *order_leaf_text(struct order_leaf *leaf, struct buffer *scratch)
-{
-    if (leaf->text)
-        return leaf->text;
-    buffer_clear(scratch);
-    for (unsigned i = 0; i < leaf->count; i++)
-        render_entry(scratch, leaf->runs[i]);
-    leaf->text = chunk_create(buffer_slice(scratch));
-    return leaf->text;
 }

@@ -32,16 +32,24 @@ struct order_leaf {
 struct order {
     struct order_leaf **leaves;
     size_t leaf_count, leaf_capacity;
+    struct run **gathered; /* runs that are in no leaf yet */
+    size_t gathered_count, gathered_capacity;
+    bool is_gathering;
 };
 
 void order_finish(struct order *order);
+/* From here on runs that are inserted into an empty order are only gathered, in time that does not grow with
+ * their number, and sorted at the end: by order_settle, or as soon as anything but order_insert is called. */
+void order_gather(struct order *order);
+void order_settle(struct order *order);
 /* The key (start_time, both names) of a run must not change between these two. */
 void order_insert(struct order *order, struct run *run);
 void order_remove(struct order *order, struct run *run);
-struct run *order_next(const struct run *run);
 /* Something that the run's entry shows differs. */
-void order_touch(struct run *run);
-/* The leaf's text, rendered where that is needed; borrowed. scratch is overwritten. */
-struct chunk *order_leaf_text(struct order_leaf *leaf, struct buffer *scratch);
+void order_touch(struct order *order, struct run *run);
+/* While nothing is gathered: */
+struct run *order_next(const struct run *run);
+/* Every leaf has its text afterwards. */
+void order_render(struct order *order);
 
 #endif

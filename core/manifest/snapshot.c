@@ -3,8 +3,8 @@
  * copies no entry; reading one takes no lock.
  */
 #include "core/manifest/snapshot.h"
+#include "core/base/file.h"
 #include "core/base/memory.h"
-#include "core/manifest/file_copy.h"
 #include "core/manifest/index_internal.h"
 #include "core/manifest/render.h"
 #include <stdlib.h>
@@ -55,6 +55,7 @@ static void add_header(struct snapshot *snapshot, struct index *index)
 static struct snapshot *render(struct index *index)
 {
     const struct order *order = &index->order;
+    order_render(&index->order);
     struct snapshot *snapshot =
         memory_alloc(sizeof(*snapshot) + (order->leaf_count + 2) * sizeof(struct segment));
     *snapshot = (struct snapshot){.generation = index->generation, .changed_at = index->changed_at};
@@ -62,7 +63,7 @@ static struct snapshot *render(struct index *index)
     add_header(snapshot, index);
     /* The first entry of all has no "," before it. */
     for (size_t i = 0; i < order->leaf_count; i++)
-        add_segment(snapshot, chunk_ref(order_leaf_text(order->leaves[i], &index->scratch)), i == 0 ? 1 : 0);
+        add_segment(snapshot, chunk_ref(order->leaves[i]->text), i == 0 ? 1 : 0);
     buffer_clear(&index->scratch);
     render_trailer(&index->scratch, index_count(index), index->extras);
     add_segment(snapshot, chunk_create(buffer_slice(&index->scratch)), 0);

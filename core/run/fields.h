@@ -7,6 +7,10 @@
 
 #include "core/base/text.h"
 
+/* Moves with every change of what is derived from the same bytes: fields that were kept are not taken for
+ * true after it. */
+#define RUN_DERIVATION 1
+
 struct run_fields {
     struct slice start_time; /* owned; absent is null */
     struct slice end_time;   /* owned; absent is null */

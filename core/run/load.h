@@ -23,6 +23,8 @@ struct run_state {
     bool is_whole;            /* every one that stands there was read and is an object */
     struct run_fields fields; /* where is_run: derived, a faulty file counting as {} */
     struct file_stamp stamps[RUN_FILE_COUNT];
+    bool is_fresh; /* a file changed so shortly before it was read that a later change may not show in its
+                      stamp */
     bool has_links[RUN_FILE_COUNT];          /* the file has other names, by which it may change as well */
     struct run_fault faults[RUN_FILE_COUNT]; /* reason NULL where there is none */
 };
@@ -33,15 +35,20 @@ struct run_state {
 int run_load(int run_fd, struct run_state *state);
 /* Just the stamps, for telling whether anything changed. 0 or a negative errno as above. */
 int run_load_stamps(int run_fd, struct file_stamp stamps[RUN_FILE_COUNT]);
+/* The clock of stamps. */
+int64_t run_clock_ns(void);
+/* Did one of the files change so shortly before at_ns that another change since could have given it just this
+ * stamp? Filesystems tell times apart by their own ticks, of up to 2 s. */
+bool run_stamps_are_fresh(const struct file_stamp stamps[RUN_FILE_COUNT], int64_t at_ns);
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
 void run_state_free(struct run_state *state);
 /* "line 3, column 7: not an object" and the like, into text. */
 void run_fault_describe(const struct run_fault *fault, char *text, size_t size_bytes);
 
-/* The content of the regular file `name` in directory_fd, at most limit_bytes, appended to content. Opened by
- * O_PATH first, so that nothing but a regular file is ever opened. A file that changed while it was read is
- * read once again; stamp (may be NULL) is from before the reading. 0; -ENOENT; -EFBIG; -EINVAL for what is no
- * regular file; -ENOSYS without /proc; any errno of reading. On an error content is as before. */
+/* The content of the regular file `name` in directory_fd, at most limit_bytes, appended to content. Looked
+ * at first, so that nothing but a regular file is opened. A file that changed while it was read is read once
+ * again; stamp (may be NULL) is from before the reading. 0; -ENOENT; -EFBIG; -EINVAL for what is no regular
+ * file; any errno of reading. On an error content is as before. */
 int file_read_bounded(int directory_fd, const char *name, uint64_t limit_bytes, struct buffer *content,
                       struct file_stamp *stamp);
 

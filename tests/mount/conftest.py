@@ -11,6 +11,14 @@ import pytest
 import mounting
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache_home(tmp_path_factory):
+    """Index caches go with the tests, not to whoever runs them. Other users' processes may look for one of their own."""
+    path = tmp_path_factory.mktemp("cache-home")
+    os.environ["XDG_CACHE_HOME"] = str(path)
+    return path
+
+
 def pytest_collection_modifyitems(items):
     if mounting.NATIVE:
         skip = pytest.mark.skip(reason="RUNSFS_NATIVE=1: only what holds for any directory")
