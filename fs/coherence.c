@@ -258,6 +258,7 @@ static void suspect_free(struct fs *fs, struct suspect *suspect)
 
 static void *examiner_thread(void *context)
 {
+    pthread_setname_np(pthread_self(), "examiner");
     struct fs *fs = context;
     struct coherence *coherence = fs->coherence;
     pthread_mutex_lock(&coherence->lock);
@@ -297,6 +298,7 @@ static void message_free(struct fs *fs, struct message *message)
 
 static void *sender_thread(void *context)
 {
+    pthread_setname_np(pthread_self(), "sender");
     struct fs *fs = context;
     struct coherence *coherence = fs->coherence;
     pthread_mutex_lock(&coherence->lock);

@@ -62,6 +62,7 @@ static void do_nothing(int number)
  * this thread for its end, the rest end the session. */
 static void *signal_thread(void *context)
 {
+    pthread_setname_np(pthread_self(), "signals");
     struct signals *signals = context;
     sigset_t set;
     sigemptyset(&set);

@@ -251,6 +251,7 @@ static int receive(struct worker *worker)
 
 static void *worker_thread(void *context)
 {
+    pthread_setname_np(pthread_self(), "worker");
     struct worker *worker = context;
     struct workers *workers = worker->workers;
     struct fuse_session *session = workers->fs->session;
@@ -286,6 +287,7 @@ static void take_stuck_turns(struct workers *workers)
 
 static void *overseer_thread(void *context)
 {
+    pthread_setname_np(pthread_self(), "overseer");
     struct workers *workers = context;
     uint64_t work = 0;
     unsigned quiet_ticks = 0;

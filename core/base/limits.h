@@ -38,7 +38,7 @@
 #define LIMIT_POLLED_AT_ONCE 1000
 /* An index cache larger than this is not read back: a million runs are about 220 MB. */
 #define LIMIT_CACHE_BYTES (1ull << 30)
-/* Threads at once for a piece of work that takes all cores; each holds some descriptors of its own. */
-#define LIMIT_WORKERS 16
+/* Threads at once (a team) for a piece of work that takes all cores; each holds some descriptors of its own. */
+#define LIMIT_TEAM_THREADS 16
 
 #endif

@@ -248,6 +248,7 @@ static int64_t earlier(int64_t a_ms, int64_t b_ms)
  * otherwise. */
 static void *keeper_thread(void *context)
 {
+    pthread_setname_np(pthread_self(), "keeper");
     struct keeper *keeper = context;
     int64_t poll_ms = keeper_now_ms() + keeper->options.poll_interval_ms;
     int64_t save_ms = keeper_now_ms() + SAVE_AFTER_MS; /* -1: it is done */

@@ -12,7 +12,7 @@
 #include "core/keeper/keeper_internal.h"
 #include "core/base/memory.h"
 #include "core/base/progress.h"
-#include "core/base/workers.h"
+#include "core/base/team.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #define BATCH_ENTRIES 64
-#define BATCHES_AHEAD (4 * LIMIT_WORKERS)
+#define BATCHES_AHEAD (4 * LIMIT_TEAM_THREADS)
 #define ENTRIES_WORTH_A_THREAD 128
 
 /* The framework in which entries stand. It is counted like a note of the member, and so lives on where it is
@@ -286,15 +286,14 @@ static void release_group(struct sweep *sweep, struct group *group)
 void sweep_run(struct sweep *sweep)
 {
     if (sweep->entry_count > 0) {
-        struct workers workers;
+        struct team team;
         sweep->batch_count = (sweep->entry_count + BATCH_ENTRIES - 1) / BATCH_ENTRIES;
         sweep->batches = memory_alloc_zeroed(BATCHES_AHEAD, sizeof(*sweep->batches));
         pthread_mutex_init(&sweep->lock, NULL);
         pthread_cond_init(&sweep->changed, NULL);
-        workers_start(&workers, workers_worth(sweep->entry_count, ENTRIES_WORTH_A_THREAD) - 1, sweep_thread,
-                      sweep);
+        team_start(&team, team_worth(sweep->entry_count, ENTRIES_WORTH_A_THREAD) - 1, sweep_thread, sweep);
         settle_all(sweep);
-        workers_join(&workers);
+        team_join(&team);
         progress_end(&sweep->progress);
         pthread_cond_destroy(&sweep->changed);
         pthread_mutex_destroy(&sweep->lock);

@@ -3,7 +3,7 @@
  * again; on all cores where that is many, as after a scan.
  */
 #include "core/base/memory.h"
-#include "core/base/workers.h"
+#include "core/base/team.h"
 #include "core/manifest/order.h"
 #include "core/manifest/render.h"
 #include <stdlib.h>
@@ -65,8 +65,8 @@ void order_render(struct order *order)
     if (missing == 0)
         return;
     struct rendering rendering = {.order = order};
-    struct workers workers;
-    workers_start(&workers, workers_worth(missing, LEAVES_WORTH_A_THREAD) - 1, render_leaves, &rendering);
+    struct team team;
+    team_start(&team, team_worth(missing, LEAVES_WORTH_A_THREAD) - 1, render_leaves, &rendering);
     render_leaves(&rendering);
-    workers_join(&workers);
+    team_join(&team);
 }

@@ -187,6 +187,7 @@ static void finish_drains(struct watch *watch, uint64_t done, bool running)
 
 static void *watch_thread(void *argument)
 {
+    pthread_setname_np(pthread_self(), "watch");
     struct watch *watch = argument;
     uint64_t drains_done = 0;
     CLEANUP_FREE char *block = memory_alloc(BLOCK_BYTES);
