@@ -1,12 +1,16 @@
 """What many tests do: make runs, change them, look at a mount, compare trees."""
 
+import contextlib
 import hashlib
 import json
 import mmap
 import os
+import pathlib
 import shutil
 import stat
+import threading
 import time
+import types
 
 import oracle
 
@@ -222,3 +226,72 @@ def is_in_view(mounted, status, run_id):
         return run_id in os.listdir(mounted.path / "by-status" / oracle.escaped(status))
     except FileNotFoundError:
         return False
+
+
+def two_places(mounted, run_id, by_view=False):
+    """A verified run of chatdev: `.here` and `.there` are two places of it (of a plain directory the same one), `.source` is
+    it beside the mount."""
+    runs = view = mounted.runs / "chatdev" / run_id
+    if hasattr(mounted, "path"):
+        view = mounted.path / "by-status" / "verified" / run_id
+    here, there = (view, runs) if by_view else (runs, view)
+    return types.SimpleNamespace(here=here, there=there, source=mounted.source / "chatdev" / run_id, mounted=mounted)
+
+
+def make_beside(run, name="directory/file", size=5000):
+    """Makes a file of a run beside the mount, so that nothing of it is cached, and returns its content."""
+    content = os.urandom(size)
+    path = pathlib.Path(run.source / name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return content
+
+
+def replace(path, content):
+    path.with_name("new").write_bytes(content)
+    os.replace(path.with_name("new"), path)
+
+
+@contextlib.contextmanager
+def descriptors():
+    """A function that opens a path; all that it opened is closed in the end."""
+    with contextlib.ExitStack() as stack:
+
+        def start(path, flags=os.O_RDWR, mode=0o644):
+            fd = os.open(path, flags, mode)
+            stack.callback(os.close, fd)
+            return fd
+
+        yield start
+
+
+def error_of(function, *arguments):
+    """The number of the error that a call must give."""
+    try:
+        function(*arguments)
+    except OSError as error:
+        return error.errno
+    raise AssertionError("no error")
+
+
+def together(*loops, seconds):
+    """Runs each again and again in a thread of its own until time is up. None may fail; how often each ran."""
+    end, failures, rounds = time.monotonic() + seconds, [], [0] * len(loops)
+
+    def work(index):
+        try:
+            while not failures and time.monotonic() < end:
+                loops[index]()
+                rounds[index] += 1
+        except BaseException as failure:  # told below, by the thread that pytest listens to
+            failures.append(failure)
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(len(loops))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    assert all(rounds), rounds
+    return rounds

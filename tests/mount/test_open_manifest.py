@@ -1,0 +1,157 @@
+"""The manifest while somebody has it open: each who reads it reads one state, and whoever writes it, however, leaves it right."""
+
+import json
+import mmap
+import os
+import time
+
+import pytest
+
+import mounting
+from helpers import assert_agree, manifest_on_disk, manifest_through, metrics, padded, read_bytes, together, write_run
+
+RUNS = 600
+SECONDS = 10 if mounting.LONG else 0.7
+
+
+@pytest.fixture
+def many(mount, source):
+    for number in range(RUNS):
+        write_run(source, "chatdev", f"run-{number:03d}")
+    mounted = mount(source)
+    assert_agree(mounted, seconds=30)
+    mounted.manifest = mounted.runs / "runs_manifest.json"
+    return mounted
+
+
+@pytest.fixture
+def three(mount, source):
+    for number in range(3):
+        write_run(source, "chatdev", f"run-{number}")
+    mounted = mount(source, "fds=160")
+    mounted.manifest = mounted.runs / "runs_manifest.json"
+    assert_agree(mounted)
+    return mounted
+
+
+def change(mounted, number):
+    """Gives a run a new status, through the mount and beside it by turns."""
+    top = (mounted.runs, mounted.source)[number % 2]
+    with open(top / "chatdev" / f"run-{number % 3:03d}" / "metrics.json", "r+b", buffering=0) as file:
+        file.write(padded(metrics(f"status {number}")))
+
+
+def test_a_manifest_read_slowly_is_of_one_state(many):
+    for _ in range(2):
+        with open(many.manifest, "rb", buffering=0) as slow, open(many.manifest, "rb") as whole:
+            wanted, got, number = whole.read(), b"", 0
+            while piece := slow.read(10_000):
+                got += piece
+                change(many, number)
+                number += 1
+                os.posix_fadvise(slow.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            assert got == wanted
+    assert_agree(many)
+
+
+def noted(manifest, note):
+    manifest["note"] = note
+    manifest["runs"][0]["note"] = note
+    return json.dumps(manifest, indent=2).encode()
+
+
+def assert_noted(mounted, note):
+    assert_agree(mounted)
+    for manifest in (manifest_through(mounted), manifest_on_disk(mounted)):
+        assert (manifest["note"], manifest["runs"][0]["note"]) == (note, note)
+
+
+@pytest.mark.parametrize("pause", [0, 0.01, 0.3, 1.2])
+def test_a_manifest_written_in_pieces(three, pause):
+    content = noted(manifest_through(three), "in pieces")
+    with open(three.manifest, "wb", buffering=0) as file:
+        for begin in range(0, len(content), len(content) // 3):
+            file.write(content[begin : begin + len(content) // 3])
+            manifest_through(three)  # whole for everybody else
+            time.sleep(pause)
+    assert_noted(three, "in pieces")
+
+
+def test_a_manifest_is_rewritten_often(three):
+    for number in range(300):
+        three.manifest.write_bytes(noted(manifest_through(three), str(number)))
+    assert_noted(three, "299")
+
+
+def test_a_part_of_the_manifest_is_overwritten(three):
+    before = manifest_through(three)
+    with open(three.manifest, "r+b", buffering=0) as file:
+        file.seek(file.read().index(b"verified"))
+        for piece in (b"f", b"ail", b"ed  "):
+            file.write(piece)
+            time.sleep(0.3)
+    assert_agree(three)
+    assert manifest_through(three)["runs"] == before["runs"]
+
+
+@pytest.mark.parametrize("more", [b"\n", b"}", b'{"runs": [', b"x" * 10_000])
+def test_something_is_appended_to_the_manifest(three, more):
+    three.manifest.write_bytes(noted(manifest_through(three), "before"))
+    assert_noted(three, "before")
+    with open(three.manifest, "ab", buffering=0) as file:
+        file.write(more)
+    assert_noted(three, "before")
+
+
+@pytest.mark.parametrize("size", [0, 10, 100_000])
+def test_the_manifest_is_truncated(three, size):
+    os.truncate(three.manifest, size)
+    assert_agree(three)
+
+
+def test_the_manifest_is_written_through_a_mapping(three):
+    with open(three.manifest, "r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        place = mapped.find(b"verified")
+        mapped[place : place + 8] = b"mistaken"
+        mapped.flush()
+    assert_agree(three)
+
+
+def test_two_write_the_manifest_at_once(three):
+    contents = {note: noted(manifest_through(three), note) for note in ("one", "other")}
+
+    def write(note):
+        with open(three.manifest, "wb", buffering=0) as file:
+            file.write(contents[note][:300])
+            file.write(contents[note][300:])
+
+    together(lambda: write("one"), lambda: write("other"), seconds=SECONDS)
+    assert_agree(three)
+    assert manifest_through(three)["runs"]
+
+
+def test_a_writer_of_the_manifest_who_never_ends(three):
+    content = noted(manifest_through(three), "too late")
+    with open(three.manifest, "wb", buffering=0) as file:
+        file.write(content[:400])
+        assert_agree(three)
+        write_run(three.runs, "chatdev", "run-3", status="new")
+        assert_agree(three)
+        file.write(content[400:700])
+        assert_agree(three)
+        os.fsync(file.fileno())
+    assert_agree(three)
+    assert manifest_on_disk(three)["total_runs"] == 4
+
+
+def test_the_manifest_is_removed_or_replaced_while_it_is_read(three):
+    for lose in (lambda: os.unlink(three.manifest), lambda: os.unlink(three.source / three.manifest.name),
+                 lambda: three.manifest.with_name("new").write_bytes(b"{}"),
+                 lambda: os.replace(three.manifest.with_name("new"), three.manifest)):
+        wanted = read_bytes(three.manifest)
+        with open(three.manifest, "rb") as file:
+            lose()
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            assert os.fstat(file.fileno()).st_size == len(wanted) and file.read() == wanted
+        (three.runs / "new").touch()
+        assert_agree(three)
