@@ -16,6 +16,7 @@
 struct suspect {
     UT_hash_handle hh;
     bool names;                  /* names changed, not content alone */
+    bool moved;                  /* what stands there now was known elsewhere */
     struct directory *directory; /* a reference; part of the key */
     char name[];
 };
@@ -31,10 +32,9 @@ struct message {
 
 struct coherence {
     pthread_t examiner, sender;
-    bool started, stopping, all, examining;
+    bool started, stopping, all;
     pthread_mutex_t lock;
     pthread_cond_t wake;       /* for the examiner */
-    pthread_cond_t caught_up;  /* it has nothing to do */
     struct suspect *suspects;  /* by key, in the order in which they came */
     pthread_cond_t send, sent; /* for the sender; for those who wait for it */
     struct message *messages, **messages_end;
@@ -129,14 +129,14 @@ static bool examine_identity(struct fs *fs, struct directory *directory, const c
         if (!file)
             return false;
         known = nodes_file_is_at(&fs->nodes, file, directory, name);
-        nodes_file_at(&fs->nodes, file, directory, name);
+        nodes_file_at(&fs->nodes, file, directory, name, attributes);
         examine_file(fs, file, attributes, places, count, name);
         node_unref(&fs->nodes, &file->node);
     }
     return known;
 }
 
-static void examine(struct fs *fs, struct directory *directory, const char *name, bool names)
+static void examine(struct fs *fs, struct directory *directory, const char *name, bool names, bool moved)
 {
     struct directory_node **places;
     size_t count = nodes_places(&fs->nodes, directory, NULL, &places);
@@ -148,7 +148,7 @@ static void examine(struct fs *fs, struct directory *directory, const char *name
     bool known = false, have_self = false;
     if (source_borrow(fs->source, directory, &descriptor) == 0) {
         if (name[0] != '\0' && source_stat_at(descriptor.fd, name, &attributes) == 0)
-            known = examine_identity(fs, directory, name, &attributes, places, count) &&
+            known = examine_identity(fs, directory, name, &attributes, places, count) && !moved &&
                     !keeper_is_manifest(fs->keeper, directory, name);
         have_self = source_stat_at(descriptor.fd, "", &self) == 0;
         source_release(fs->source, &descriptor);
@@ -179,7 +179,7 @@ static void examine_everything(struct fs *fs)
             struct directory *directory;
             char *name;
             nodes_file_place(&fs->nodes, (struct file_node *)node, &directory, &name);
-            examine(fs, directory, name, true);
+            examine(fs, directory, name, true, false);
             invalidate_inode(fs, node, 0);
             directory_unref(fs->source, directory);
             free(name);
@@ -188,7 +188,7 @@ static void examine_everything(struct fs *fs)
             struct directory *parent =
                 directory_place(fs->source, ((struct directory_node *)node)->directory, &name);
             if (parent)
-                examine(fs, parent, name.bytes, true);
+                examine(fs, parent, name.bytes, true, false);
             invalidate_inode(fs, node, 0);
             directory_unref(fs->source, parent);
             buffer_free(&name);
@@ -205,13 +205,15 @@ static void examine_everything(struct fs *fs)
 
 /* ---- the queue of the examiner ---- */
 
-void coherence_examine(struct fs *fs, struct directory *directory, const char *name, bool names)
+static void queue_suspect(struct fs *fs, struct directory *directory, const char *name, bool names,
+                          bool moved)
 {
     struct coherence *coherence = fs->coherence;
     size_t length = strlen(name);
     struct suspect *suspect = memory_alloc_zeroed(1, sizeof(*suspect) + length + 1), *queued;
     suspect->directory = directory;
     suspect->names = names;
+    suspect->moved = moved;
     memcpy(suspect->name, name, length + 1);
     size_t key_length = offsetof(struct suspect, name) - offsetof(struct suspect, directory) + length;
 
@@ -219,6 +221,7 @@ void coherence_examine(struct fs *fs, struct directory *directory, const char *n
     HASH_FIND(hh, coherence->suspects, &suspect->directory, key_length, queued);
     if (queued) {
         queued->names |= names;
+        queued->moved |= moved;
     } else {
         directory_ref(directory);
         HASH_ADD(hh, coherence->suspects, directory, key_length, suspect);
@@ -229,12 +232,48 @@ void coherence_examine(struct fs *fs, struct directory *directory, const char *n
         free(suspect);
 }
 
+void coherence_examine(struct fs *fs, struct directory *directory, const char *name, bool names)
+{
+    queue_suspect(fs, directory, name, names, false);
+}
+
 void coherence_examine_all(struct fs *fs)
 {
     pthread_mutex_lock(&fs->coherence->lock);
     fs->coherence->all = true;
     pthread_cond_signal(&fs->coherence->wake);
     pthread_mutex_unlock(&fs->coherence->lock);
+}
+
+/* What came to stand at name is known there from now on, at once: a handler may be waiting for just that, and
+ * the examiner for what the handler holds. True where that is news: the kernel may know something else there.
+ */
+static bool update_place(struct fs *fs, struct directory *directory, const char *name)
+{
+    struct descriptor descriptor;
+    struct attributes attributes;
+    if (source_borrow(fs->source, directory, &descriptor) != 0)
+        return false;
+    int error = source_stat_at(descriptor.fd, name, &attributes);
+    source_release(fs->source, &descriptor);
+    if (error)
+        return false;
+    if (S_ISDIR(attributes.stat.st_mode)) {
+        struct directory *child = source_directory_known(fs->source, &attributes.identity);
+        bool moved = child && !directory_is_at(fs->source, child, directory, name);
+        if (moved)
+            directory_unref(fs->source,
+                            source_directory_at(fs->source, directory, name, &attributes.identity));
+        directory_unref(fs->source, child);
+        return moved;
+    }
+    struct file_node *file = nodes_file_known(&fs->nodes, &attributes.identity);
+    bool moved = file && !nodes_file_is_at(&fs->nodes, file, directory, name);
+    if (moved)
+        nodes_file_at(&fs->nodes, file, directory, name, &attributes);
+    if (file)
+        node_unref(&fs->nodes, &file->node);
+    return moved;
 }
 
 void coherence_listen(const struct change *change, void *context)
@@ -244,10 +283,13 @@ void coherence_listen(const struct change *change, void *context)
         coherence_examine_all(fs);
         return;
     }
+    bool moved = false;
+    if (change->kind == CHANGE_ENTRY && change->names && !change->moved_away && !change->own)
+        moved = update_place(fs, change->directory, change->name);
     /* Our own changes were told by their handlers; but nobody's handler wrote the manifest. */
     bool told = change->own && change->directory != source_root(fs->source);
     if (!told && nodes_have_places(&fs->nodes, change->directory))
-        coherence_examine(fs, change->directory, change->name ? change->name : "", change->names);
+        queue_suspect(fs, change->directory, change->name ? change->name : "", change->names, moved);
 }
 
 static void suspect_free(struct fs *fs, struct suspect *suspect)
@@ -266,20 +308,17 @@ static void *examiner_thread(void *context)
         struct suspect *suspect = coherence->suspects;
         bool all = coherence->all;
         if (!suspect && !all) {
-            coherence->examining = false;
-            pthread_cond_broadcast(&coherence->caught_up);
             pthread_cond_wait(&coherence->wake, &coherence->lock);
             continue;
         }
         coherence->all = false;
-        coherence->examining = true;
         if (suspect)
             HASH_DEL(coherence->suspects, suspect);
         pthread_mutex_unlock(&coherence->lock);
         if (all)
             examine_everything(fs);
         if (suspect) {
-            examine(fs, suspect->directory, suspect->name, suspect->names);
+            examine(fs, suspect->directory, suspect->name, suspect->names, suspect->moved);
             suspect_free(fs, suspect);
         }
         pthread_mutex_lock(&coherence->lock);
@@ -383,15 +422,7 @@ void coherence_entry_changed(struct fs *fs, struct directory *directory, const c
 
 void coherence_catch_up(struct fs *fs)
 {
-    struct coherence *coherence = fs->coherence;
     watch_drain(keeper_watch(fs->keeper));
-    struct timespec until = end_of_patience();
-    pthread_mutex_lock(&coherence->lock);
-    int result = 0;
-    while ((coherence->suspects || coherence->all || coherence->examining) && !coherence->stopping &&
-           result == 0)
-        result = pthread_cond_timedwait(&coherence->caught_up, &coherence->lock, &until);
-    pthread_mutex_unlock(&coherence->lock);
 }
 
 void coherence_attributes_changed(struct fs *fs, struct node *node)
@@ -416,7 +447,6 @@ void coherence_create(struct fs *fs)
     struct coherence *coherence = memory_alloc_zeroed(1, sizeof(*coherence));
     pthread_mutex_init(&coherence->lock, NULL);
     pthread_cond_init(&coherence->wake, NULL);
-    pthread_cond_init(&coherence->caught_up, NULL);
     pthread_cond_init(&coherence->send, NULL);
     pthread_cond_init(&coherence->sent, NULL);
     coherence->messages_end = &coherence->messages;
@@ -450,7 +480,6 @@ void coherence_stop(struct fs *fs)
     pthread_cond_broadcast(&coherence->wake);
     pthread_cond_broadcast(&coherence->send);
     pthread_cond_broadcast(&coherence->sent);
-    pthread_cond_broadcast(&coherence->caught_up);
     pthread_mutex_unlock(&coherence->lock);
     if (stop) {
         pthread_join(coherence->examiner, NULL);
@@ -473,7 +502,6 @@ void coherence_destroy(struct fs *fs)
     }
     pthread_mutex_destroy(&coherence->lock);
     pthread_cond_destroy(&coherence->wake);
-    pthread_cond_destroy(&coherence->caught_up);
     pthread_cond_destroy(&coherence->send);
     pthread_cond_destroy(&coherence->sent);
     free(coherence);

@@ -45,7 +45,8 @@ void coherence_examine_all(struct fs *fs);
  * for the keeper, before the reply. */
 void coherence_entry_changed(struct fs *fs, struct directory *directory, const char *name, bool removed,
                              const struct directory_node *by, const struct directory_node *and_by);
-/* Returns when what the watch has to tell by now was examined, or after a moment. From any handler. */
+/* Returns when every file and directory is known where the watch has seen it come by now. From any handler.
+ */
 void coherence_catch_up(struct fs *fs);
 /* The kernel shall ask for the attributes of the node again. */
 void coherence_attributes_changed(struct fs *fs, struct node *node);

@@ -56,7 +56,7 @@ int entry_for_directory(struct fs *fs, struct node *parent, struct directory *di
 static void entry_for_file(struct fs *fs, struct directory *directory, const char *name,
                            const struct attributes *attributes, struct fuse_entry_param *entry)
 {
-    struct file_node *node = nodes_file(&fs->nodes, &attributes->identity, directory, name);
+    struct file_node *node = nodes_file(&fs->nodes, attributes, directory, name);
     nodes_record(&fs->nodes, &node->node, attributes);
     entry->ino = node_number(&fs->nodes, &node->node);
     entry->generation = node->node.generation;

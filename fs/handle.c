@@ -114,6 +114,21 @@ struct handle *handle_find(struct nodes *nodes, struct handle *const *list, int 
     return handle;
 }
 
+bool handle_has_kept(struct nodes *nodes, struct handle *const *list, bool lasting)
+{
+    pthread_mutex_lock(&nodes->lock);
+    struct handle *handle = *list;
+    while (handle && handle->kind != HANDLE_KEPT)
+        handle = handle->next;
+    if (handle && handle->replaceable && lasting) {
+        nodes->handles.writers -= is_writer(handle);
+        DL_DELETE2(nodes->handles.replaceable, handle, prev_used, next_used);
+        handle->replaceable = false;
+    }
+    pthread_mutex_unlock(&nodes->lock);
+    return handle != NULL;
+}
+
 void handle_unref(struct nodes *nodes, struct handle *handle)
 {
     pthread_mutex_lock(&nodes->lock);

@@ -50,6 +50,8 @@ struct handle *handle_add(struct nodes *nodes, struct handle **list, int fd, int
                           enum handle_kind kind, bool replaceable);
 /* One of the list that can do what access asks (O_PATH: anything), with a reference; NULL for none. */
 struct handle *handle_find(struct nodes *nodes, struct handle *const *list, int access);
+/* Is there one that was kept? With lasting, from now on it is not replaceable any more. */
+bool handle_has_kept(struct nodes *nodes, struct handle *const *list, bool lasting);
 void handle_unref(struct nodes *nodes, struct handle *handle);
 /* Takes the handle off its list; it is closed when nobody uses it any more. */
 void handle_close(struct nodes *nodes, struct handle *handle);

@@ -173,6 +173,19 @@ static void node_unlink(struct nodes *nodes, struct node *node)
         place_remove((struct directory_node *)node);
 }
 
+static void file_release(struct nodes *nodes, struct file_node *file)
+{
+    handles_close(nodes, &file->handles);
+    directory_unref(nodes->source, file->directory);
+    free(file->name);
+    for (struct file_place *next; file->others; file->others = next) {
+        next = file->others->next;
+        directory_unref(nodes->source, file->others->directory);
+        free(file->others->name);
+        free(file->others);
+    }
+}
+
 static void node_release(struct nodes *nodes, struct node *node)
 {
     if (node->kind == NODE_DIRECTORY) {
@@ -180,10 +193,7 @@ static void node_release(struct nodes *nodes, struct node *node)
         node_unref(nodes, directory->parent);
         directory_unref(nodes->source, directory->directory);
     } else if (node->kind == NODE_FILE) {
-        struct file_node *file = (struct file_node *)node;
-        handles_close(nodes, &file->handles);
-        directory_unref(nodes->source, file->directory);
-        free(file->name);
+        file_release(nodes, (struct file_node *)node);
     } else if (node->kind == NODE_MANIFEST) {
         handles_close(nodes, &((struct manifest_node *)node)->handles);
         snapshot_unref(((struct manifest_node *)node)->snapshot);
@@ -268,16 +278,16 @@ struct directory_node *nodes_directory(struct nodes *nodes, struct node *parent,
     return node;
 }
 
-struct file_node *nodes_file(struct nodes *nodes, const struct identity *identity,
+struct file_node *nodes_file(struct nodes *nodes, const struct attributes *attributes,
                              struct directory *directory, const char *name)
 {
     pthread_mutex_lock(&nodes->lock);
-    struct file_node *file = find_file(nodes, identity);
+    struct file_node *file = find_file(nodes, &attributes->identity);
     bool new = !file;
     if (new) {
         file = memory_alloc_zeroed(1, sizeof(*file));
         node_init(nodes, &file->node, NODE_FILE);
-        file->identity = *identity;
+        file->identity = attributes->identity;
         file->directory = directory_ref(directory);
         file->name = memory_copy_text(name, strlen(name));
         hash_insert(nodes, &file->node);
@@ -285,7 +295,7 @@ struct file_node *nodes_file(struct nodes *nodes, const struct identity *identit
     file->node.lookups++;
     pthread_mutex_unlock(&nodes->lock);
     if (!new)
-        nodes_file_at(nodes, file, directory, name);
+        nodes_file_at(nodes, file, directory, name, attributes);
     return file;
 }
 
@@ -381,20 +391,74 @@ bool nodes_file_is_at(struct nodes *nodes, const struct file_node *file, const s
     return is;
 }
 
-void nodes_file_at(struct nodes *nodes, struct file_node *file, struct directory *directory, const char *name)
+/* So many names of one file are remembered; the lock is held for a walk over them. */
+#define OTHER_PLACES 8
+
+static void place_free(struct nodes *nodes, struct file_place *place)
+{
+    if (!place)
+        return;
+    directory_unref(nodes->source, place->directory);
+    free(place->name);
+    free(place);
+}
+
+/* Takes the place (and what comes after too many) off the list; the lock is held. */
+static struct file_place *places_take(struct file_node *file, const struct directory *directory,
+                                      const char *name)
+{
+    unsigned count = 0;
+    for (struct file_place **link = &file->others; *link; link = &(*link)->next) {
+        struct file_place *place = *link;
+        if ((place->directory == directory && strcmp(place->name, name) == 0) ||
+            (++count == OTHER_PLACES && !place->next)) {
+            *link = place->next;
+            return place;
+        }
+    }
+    return NULL;
+}
+
+void nodes_file_at(struct nodes *nodes, struct file_node *file, struct directory *directory, const char *name,
+                   const struct attributes *attributes)
 {
     if (nodes_file_is_at(nodes, file, directory, name))
         return;
     char *new_name = memory_copy_text(name, strlen(name));
+    struct file_place *old = memory_alloc(sizeof(*old));
     directory_ref(directory);
     pthread_mutex_lock(&nodes->lock);
-    struct directory *old_directory = file->directory;
-    char *old_name = file->name;
+    struct file_place *dropped = places_take(file, directory, name);
+    *old = (struct file_place){.directory = file->directory, .name = file->name, .next = file->others};
     file->directory = directory;
     file->name = new_name;
+    if (attributes->stat.st_nlink > 1) {
+        file->others = old;
+        old = NULL;
+    }
     pthread_mutex_unlock(&nodes->lock);
-    directory_unref(nodes->source, old_directory);
-    free(old_name);
+    place_free(nodes, dropped);
+    place_free(nodes, old);
+}
+
+unsigned nodes_file_try_another(struct nodes *nodes, struct file_node *file)
+{
+    unsigned count = 0;
+    pthread_mutex_lock(&nodes->lock);
+    struct file_place *other = file->others, **end = &file->others;
+    if (other) {
+        file->others = other->next;
+        struct file_place now = *other;
+        *other = (struct file_place){.directory = file->directory, .name = file->name};
+        file->directory = now.directory;
+        file->name = now.name;
+        for (; *end; end = &(*end)->next)
+            count++;
+        *end = other;
+        count++;
+    }
+    pthread_mutex_unlock(&nodes->lock);
+    return count;
 }
 
 void nodes_file_place(struct nodes *nodes, struct file_node *file, struct directory **directory, char **name)
@@ -453,10 +517,7 @@ void nodes_finish(struct nodes *nodes)
                 directory->directory->places = NULL;
                 directory_unref(nodes->source, directory->directory);
             } else if (node->kind == NODE_FILE) {
-                struct file_node *file = (struct file_node *)node;
-                directory_unref(nodes->source, file->directory);
-                free(file->name);
-                handles_close(nodes, &file->handles);
+                file_release(nodes, (struct file_node *)node);
             } else if (node->kind == NODE_MANIFEST) {
                 snapshot_unref(((struct manifest_node *)node)->snapshot);
                 handles_close(nodes, &((struct manifest_node *)node)->handles);

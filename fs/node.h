@@ -75,11 +75,19 @@ struct directory_node {
     _Atomic(off_t) end_offset;
 };
 
+/* Where a file was seen: the directory (a reference) and its name there. */
+struct file_place {
+    struct directory *directory;
+    char *name;
+    struct file_place *next;
+};
+
 struct file_node {
     struct node node;
     struct identity identity;
     struct directory *directory; /* where it was last seen; a reference */
     char *name;                  /* and its name there */
+    struct file_place *others;   /* of a file with several names: where it was seen before, the last first */
     struct handle *handles;      /* see handle.h */
     struct record record;
 };
@@ -126,7 +134,7 @@ struct node *node_of_number(struct nodes *nodes, uint64_t number);
 
 /* Found or made, with one more lookup: to be given to the kernel or taken back with nodes_forget. */
 struct directory_node *nodes_directory(struct nodes *nodes, struct node *parent, struct directory *directory);
-struct file_node *nodes_file(struct nodes *nodes, const struct identity *identity,
+struct file_node *nodes_file(struct nodes *nodes, const struct attributes *attributes,
                              struct directory *directory, const char *name);
 struct view_node *nodes_value(struct nodes *nodes, enum facet_id facet, struct facet_value *value);
 /* A new node, never found again; takes over the reference to snapshot. */
@@ -152,9 +160,13 @@ bool nodes_have_places(struct nodes *nodes, struct directory *directory);
 /* Every file and directory node, each with a reference. */
 size_t nodes_all(struct nodes *nodes, struct node ***all);
 
-/* A file was met, or was moved, at name in directory. */
-void nodes_file_at(struct nodes *nodes, struct file_node *file, struct directory *directory,
-                   const char *name);
+/* A file was met, or was moved, at name in directory. Where it has several names (attributes) the former is
+ * remembered. */
+void nodes_file_at(struct nodes *nodes, struct file_node *file, struct directory *directory, const char *name,
+                   const struct attributes *attributes);
+/* The file was not found at its place: another one where it was seen, if there is any, becomes its place. How
+ * many there are to be tried. */
+unsigned nodes_file_try_another(struct nodes *nodes, struct file_node *file);
 /* Where a file was last seen: a reference to the directory and a copy of the name, both the caller's. */
 void nodes_file_place(struct nodes *nodes, struct file_node *file, struct directory **directory, char **name);
 bool nodes_file_is_at(struct nodes *nodes, const struct file_node *file, const struct directory *directory,

@@ -17,7 +17,7 @@ struct options {
     unsigned descriptors;      /* the caches' share: half for directories, half for open files */
     unsigned max_threads;
     bool no_index_cache;
-    char *index_cache; /* a directory; NULL for the user's own */
+    char *index_cache;                /* a directory; NULL for the user's own */
     struct fuse_args mount_arguments; /* what is libfuse's and the kernel's */
 };
 

@@ -20,7 +20,67 @@
 /* Of a file larger than what one read brings, the descriptor is held for the next one. */
 #define RECENT_FROM_BYTES (128 << 10)
 /* A millisecond each. */
-#define KEEP_ATTEMPTS 50
+#define KEEP_ATTEMPTS 5
+/* Looks for a file that was moved beside the mount; the watch tells within some milliseconds. */
+#define CATCH_UP_ATTEMPTS 8
+
+/* ---- finding a file by its places ---- */
+
+/* What is to be done with the file where it stands now: 0 or a descriptor, -ESTALE where it is not there,
+ * -errno. */
+typedef int look_function(struct fs *fs, struct file_node *file, void *context);
+
+static int look_everywhere(struct fs *fs, struct file_node *file, look_function *look, void *context)
+{
+    int result = look(fs, file, context);
+    if (result != -ESTALE)
+        return result;
+    unsigned others = nodes_file_try_another(&fs->nodes, file);
+    for (; others > 0 && result == -ESTALE; others--) {
+        result = look(fs, file, context);
+        if (result == -ESTALE && others > 1)
+            nodes_file_try_another(&fs->nodes, file);
+    }
+    return result;
+}
+
+/* Where it is not found it may have been moved a moment ago, through the mount (the rename is done, and about
+ * to say so) or beside it (the watch is about to tell). */
+static int look_until_found(struct fs *fs, struct file_node *file, look_function *look, void *context)
+{
+    int result = look_everywhere(fs, file, look, context);
+    if (result != -ESTALE)
+        return result;
+    pthread_rwlock_rdlock(&fs->rename_lock);
+    result = look_everywhere(fs, file, look, context);
+    pthread_rwlock_unlock(&fs->rename_lock);
+    for (int attempt = 0; result == -ESTALE && attempt < CATCH_UP_ATTEMPTS; attempt++) {
+        if (attempt > 0) /* a change stands on disk a moment before it is told */
+            nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+        coherence_catch_up(fs);
+        result = look_everywhere(fs, file, look, context);
+    }
+    return result;
+}
+
+struct place {
+    struct directory *directory;
+    char *name;
+    struct descriptor descriptor;
+};
+
+static int place_enter(struct fs *fs, struct file_node *file, struct place *place)
+{
+    nodes_file_place(&fs->nodes, file, &place->directory, &place->name);
+    return source_borrow(fs->source, place->directory, &place->descriptor);
+}
+
+static void place_leave(struct fs *fs, struct place *place)
+{
+    source_release(fs->source, &place->descriptor);
+    directory_unref(fs->source, place->directory);
+    free(place->name);
+}
 
 static int open_again(int fd, int flags)
 {
@@ -30,64 +90,66 @@ static int open_again(int fd, int flags)
     return opened < 0 ? -errno : opened;
 }
 
-/* Opens what stands where the file was last seen; it may be another file. */
-static int open_place(struct fs *fs, struct file_node *file, int flags)
-{
-    struct directory *directory;
-    char *name;
-    struct descriptor descriptor;
-    nodes_file_place(&fs->nodes, file, &directory, &name);
-    int fd = source_borrow(fs->source, directory, &descriptor);
-    if (fd == 0) {
-        fd = openat(descriptor.fd, name, flags | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0)
-            fd = entry_from_error(-errno);
-        source_release(fs->source, &descriptor);
-    }
-    directory_unref(fs->source, directory);
-    free(name);
-    return fd;
-}
+struct opening {
+    int flags;
+    off_t size_bytes; /* found; -1 where that was not looked at */
+};
 
-/* Opens the file by a handle that leads to it, else by name. attributes (may be NULL) are set where it was by
- * name; the file's size is -1 otherwise. */
-static int open_once(struct fs *fs, struct file_node *file, int flags, struct attributes *attributes)
+/* Opens the file by a handle that leads to it, else by name. */
+static int look_open(struct fs *fs, struct file_node *file, void *context)
 {
-    struct attributes unused;
-    attributes = attributes ? attributes : &unused;
-    attributes->stat.st_size = -1;
+    struct opening *opening = context;
     struct handle *handle = handle_find(&fs->nodes, &file->handles, O_PATH);
     int fd = -ESTALE;
+    opening->size_bytes = -1;
     if (handle) {
-        fd = open_again(handle->fd, flags);
+        fd = open_again(handle->fd, opening->flags);
         handle_unref(&fs->nodes, handle);
     }
     if (fd >= 0)
         return fd;
-    fd = open_place(fs, file, flags);
+    struct place place;
+    fd = place_enter(fs, file, &place);
+    if (fd == 0) {
+        fd = openat(place.descriptor.fd, place.name, opening->flags | O_NOFOLLOW | O_CLOEXEC);
+        fd = fd < 0 ? entry_from_error(-errno) : fd;
+    }
+    place_leave(fs, &place);
     if (fd < 0)
         return fd;
-    int error = source_stat_at(fd, "", attributes);
-    if (error == 0 && identity_equal(&attributes->identity, &file->identity))
+    struct attributes attributes;
+    int error = source_stat_at(fd, "", &attributes);
+    if (error == 0 && identity_equal(&attributes.identity, &file->identity)) {
+        opening->size_bytes = S_ISREG(attributes.stat.st_mode) ? attributes.stat.st_size : -1;
         return fd;
+    }
     close(fd);
     return error ? error : -ESTALE;
 }
 
-/* The same, where it was moved a moment ago through the mount (the rename is done, and about to say so) or
- * beside it (the watch is about to tell). */
-static int open_verified(struct fs *fs, struct file_node *file, int flags, struct attributes *attributes)
+/* Attributes, by a handle where there is one, else by name: one system call, no descriptor. */
+static int look_stat(struct fs *fs, struct file_node *file, void *context)
 {
-    int fd = open_once(fs, file, flags, attributes);
-    if (fd != -ESTALE)
-        return fd;
-    pthread_rwlock_rdlock(&fs->rename_lock);
-    fd = open_once(fs, file, flags, attributes);
-    pthread_rwlock_unlock(&fs->rename_lock);
-    if (fd != -ESTALE)
-        return fd;
-    coherence_catch_up(fs);
-    return open_once(fs, file, flags, attributes);
+    struct attributes *attributes = context;
+    struct handle *handle = handle_find(&fs->nodes, &file->handles, O_PATH);
+    if (handle) {
+        int error = source_stat_at(handle->fd, "", attributes);
+        handle_unref(&fs->nodes, handle);
+        return error;
+    }
+    struct place place;
+    int error = place_enter(fs, file, &place);
+    if (error == 0)
+        error = entry_from_error(source_stat_at(place.descriptor.fd, place.name, attributes));
+    place_leave(fs, &place);
+    if (error == 0 && !identity_equal(&attributes->identity, &file->identity))
+        error = -ESTALE;
+    return error;
+}
+
+static int open_verified(struct fs *fs, struct file_node *file, struct opening *opening)
+{
+    return look_until_found(fs, file, look_open, opening);
 }
 
 static int file_open_path(struct fs *fs, struct node *node, struct real_fd *real)
@@ -98,7 +160,7 @@ static int file_open_path(struct fs *fs, struct node *node, struct real_fd *real
         *real = (struct real_fd){.fd = handle->fd, .handle = handle};
         return 0;
     }
-    int fd = open_verified(fs, file, O_PATH, NULL);
+    int fd = open_verified(fs, file, &(struct opening){.flags = O_PATH});
     *real = (struct real_fd){.fd = fd, .own = true};
     return fd < 0 ? fd : 0;
 }
@@ -112,14 +174,17 @@ static int file_open_data(struct fs *fs, struct node *node, struct fuse_file_inf
         *real = (struct real_fd){.fd = handle->fd, .handle = handle};
         return 0;
     }
-    struct attributes attributes;
-    int fd = open_verified(fs, file, flags | O_NONBLOCK, &attributes);
-    if (fd == -EPERM && fi && fi->flags & O_APPEND) /* an append-only file (chattr +a) wants to hear of it */
-        fd = open_verified(fs, file, flags | O_NONBLOCK | O_APPEND, &attributes);
+    struct opening opening = {.flags = flags | O_NONBLOCK};
+    int fd = open_verified(fs, file, &opening);
+    if (fd == -EPERM && fi &&
+        fi->flags & O_APPEND) { /* an append-only file (chattr +a) wants to hear of it */
+        opening.flags |= O_APPEND;
+        fd = open_verified(fs, file, &opening);
+    }
     *real = (struct real_fd){.fd = fd, .own = true};
     if (fd < 0)
         return fd;
-    if (flags == O_RDONLY && attributes.stat.st_size > RECENT_FROM_BYTES && S_ISREG(attributes.stat.st_mode))
+    if (flags == O_RDONLY && opening.size_bytes > RECENT_FROM_BYTES)
         handle = handle_add(&fs->nodes, &file->handles, fd, O_RDONLY, HANDLE_RECENT, true);
     if (handle)
         *real = (struct real_fd){.fd = fd, .handle = handle};
@@ -150,132 +215,71 @@ static int open_to_keep(struct fs *fs, int directory_fd, const char *name, int *
     return fd < 0 ? -errno : fd;
 }
 
-static bool has_kept_handle(struct fs *fs, struct file_node *file)
-{
-    pthread_mutex_lock(&fs->nodes.lock);
-    const struct handle *handle = file->handles;
-    while (handle && handle->kind != HANDLE_KEPT)
-        handle = handle->next;
-    pthread_mutex_unlock(&fs->nodes.lock);
-    return handle != NULL;
-}
-
-/* Keeps what stands at name if it is this file. 0 or -errno. */
-static int keep(struct fs *fs, struct file_node *file, int directory_fd, const char *name, bool replaceable)
+/* Keeps what stands at name if it is this file: *kept with a reference. 0 or -errno. */
+static int keep(struct fs *fs, struct file_node *file, int directory_fd, const char *name, bool replaceable,
+                struct handle **kept)
 {
     int access, fd = open_to_keep(fs, directory_fd, name, &access);
     if (fd < 0)
         return fd;
     struct attributes attributes;
-    struct handle *handle = NULL;
     int error = source_stat_at(fd, "", &attributes);
     if (error == 0 && identity_equal(&attributes.identity, &file->identity)) {
-        handle = handle_add(&fs->nodes, &file->handles, fd, access, HANDLE_KEPT, replaceable);
-        error = handle ? 0 : -ENFILE;
+        *kept = handle_add(&fs->nodes, &file->handles, fd, access, HANDLE_KEPT, replaceable);
+        error = *kept ? 0 : -ENFILE;
     }
-    if (handle)
-        handle_unref(&fs->nodes, handle);
-    else
+    if (!*kept)
         close(fd);
     return error;
 }
 
-/* The kernel forgets removed files a little later; with many of them that takes a moment. */
-static int keep_patiently(struct fs *fs, struct file_node *file, int directory_fd, const char *name,
-                          bool replaceable)
-{
-    int error = keep(fs, file, directory_fd, name, replaceable);
-    for (int attempt = 0; error == -ENFILE && attempt < KEEP_ATTEMPTS; attempt++) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-        error = keep(fs, file, directory_fd, name, replaceable);
-    }
-    return error;
-}
-
-int file_keep_open(struct fs *fs, int directory_fd, const char *name)
+int file_keep_open(struct fs *fs, int directory_fd, const char *name, struct handle **kept)
 {
     struct attributes attributes;
+    *kept = NULL;
     if (source_stat_at(directory_fd, name, &attributes) != 0 || !S_ISREG(attributes.stat.st_mode))
         return 0;
     struct file_node *file = nodes_file_known(&fs->nodes, &attributes.identity);
     if (!file)
         return 0;
     int error = 0;
-    if (!has_kept_handle(fs, file))
-        error = keep_patiently(fs, file, directory_fd, name, attributes.stat.st_nlink > 1);
+    bool last_name = attributes.stat.st_nlink <= 1;
+    if (!handle_has_kept(&fs->nodes, &file->handles, last_name)) {
+        error = keep(fs, file, directory_fd, name, !last_name, kept);
+        /* The kernel forgets removed files a little later; with many of them that takes a moment. */
+        for (int attempt = 0; error == -ENFILE && attempt < KEEP_ATTEMPTS; attempt++) {
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+            error = keep(fs, file, directory_fd, name, !last_name, kept);
+        }
+        if (error == -ENFILE && !last_name)
+            error = 0; /* another name will do, if one is known */
+    }
     node_unref(&fs->nodes, &file->node);
     return error;
 }
 
-void file_keep_undo(struct fs *fs, int directory_fd, const char *name)
+void file_kept(struct fs *fs, struct handle *kept, bool is_gone)
 {
-    struct attributes attributes;
-    if (source_stat_at(directory_fd, name, &attributes) != 0)
+    if (!kept)
         return;
-    struct file_node *file = nodes_file_known(&fs->nodes, &attributes.identity);
-    if (!file)
-        return;
-    struct handle *handle = handle_find(&fs->nodes, &file->handles, O_PATH);
-    if (handle && handle->kind == HANDLE_KEPT)
-        handle_close(&fs->nodes, handle);
-    if (handle)
-        handle_unref(&fs->nodes, handle);
-    node_unref(&fs->nodes, &file->node);
+    if (!is_gone)
+        handle_close(&fs->nodes, kept);
+    handle_unref(&fs->nodes, kept);
 }
 
 void file_keep_rights(struct fs *fs, struct file_node *file, mode_t mode)
 {
-    if (fs->is_root || (mode & 0600) == 0600 || has_kept_handle(fs, file))
+    if (fs->is_root || (mode & 0600) == 0600 || handle_has_kept(&fs->nodes, &file->handles, false))
         return;
-    struct directory *directory;
-    char *name;
-    struct descriptor descriptor;
-    nodes_file_place(&fs->nodes, file, &directory, &name);
-    if (source_borrow(fs->source, directory, &descriptor) == 0) {
-        keep(fs, file, descriptor.fd, name, true);
-        source_release(fs->source, &descriptor);
-    }
-    directory_unref(fs->source, directory);
-    free(name);
+    struct place place;
+    struct handle *kept = NULL;
+    if (place_enter(fs, file, &place) == 0)
+        keep(fs, file, place.descriptor.fd, place.name, true, &kept);
+    place_leave(fs, &place);
+    file_kept(fs, kept, true);
 }
 
 /* ---- what the kernel asks of a file alone ---- */
-
-static int stat_place(struct fs *fs, struct file_node *file, struct attributes *attributes)
-{
-    struct directory *directory;
-    char *name;
-    struct descriptor descriptor;
-    nodes_file_place(&fs->nodes, file, &directory, &name);
-    int error = source_borrow(fs->source, directory, &descriptor);
-    if (error == 0) {
-        error = entry_from_error(source_stat_at(descriptor.fd, name, attributes));
-        source_release(fs->source, &descriptor);
-    }
-    directory_unref(fs->source, directory);
-    free(name);
-    if (error == 0 && !identity_equal(&attributes->identity, &file->identity))
-        error = -ESTALE;
-    return error;
-}
-
-/* Attributes, by a handle where there is one, else by name: one system call, no descriptor. */
-static int file_stat(struct fs *fs, struct file_node *file, struct attributes *attributes)
-{
-    struct handle *handle = handle_find(&fs->nodes, &file->handles, O_PATH);
-    if (handle) {
-        int error = source_stat_at(handle->fd, "", attributes);
-        handle_unref(&fs->nodes, handle);
-        return error;
-    }
-    int error = stat_place(fs, file, attributes);
-    if (error != -ESTALE)
-        return error;
-    pthread_rwlock_rdlock(&fs->rename_lock);
-    error = stat_place(fs, file, attributes);
-    pthread_rwlock_unlock(&fs->rename_lock);
-    return error;
-}
 
 bool file_stands_for_manifest(struct fs *fs, struct file_node *file)
 {
@@ -286,7 +290,7 @@ static void file_getattr(struct fs *fs, fuse_req_t req, struct node *node, struc
 {
     struct attributes attributes;
     struct file_node *file = (struct file_node *)node;
-    int error = file_stat(fs, file, &attributes);
+    int error = look_until_found(fs, file, look_stat, &attributes);
     /* Who reads or writes it (fi) asks for just this file; who looks at its name, for the manifest. */
     if (error == 0 && !fi && S_ISREG(attributes.stat.st_mode) && file_stands_for_manifest(fs, file))
         error = -ESTALE;

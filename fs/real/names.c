@@ -161,17 +161,17 @@ void directory_unlink(struct fs *fs, fuse_req_t req, struct node *parent, const 
     struct change_of_name change;
     if (!change_begin(&change, fs, req, parent, name))
         return;
-    int error = file_keep_open(fs, change.descriptor.fd, name);
+    struct handle *kept;
+    int error = file_keep_open(fs, change.descriptor.fd, name, &kept);
     if (error == 0) {
         /* A run that is removed through a view stays reachable there for who removes it. */
         view_linger(fs, change.parent, name);
         error = change_done(&change, unlinkat(change_as_caller(&change), name, 0), true);
-        if (error) {
+        file_kept(fs, kept, error == 0);
+        if (error)
             view_linger_end(fs, change.parent->directory);
-            file_keep_undo(fs, change.descriptor.fd, name);
-        } else if (keeper_is_manifest(fs->keeper, change.parent->directory, name)) {
+        else if (keeper_is_manifest(fs->keeper, change.parent->directory, name))
             manifest_removed(fs);
-        }
     }
     change_end(&change);
     fuse_reply_err(req, -error);
@@ -211,7 +211,7 @@ static void arrived(struct fs *fs, struct directory_node *old_parent, struct dir
     if (!S_ISDIR(attributes.stat.st_mode)) {
         struct file_node *file = nodes_file_known(&fs->nodes, &attributes.identity);
         if (file) {
-            nodes_file_at(&fs->nodes, file, parent->directory, name);
+            nodes_file_at(&fs->nodes, file, parent->directory, name, &attributes);
             if (keeper_is_manifest(fs->keeper, parent->directory, name))
                 coherence_attributes_changed(fs, &file->node); /* so that opening it by this name asks */
             node_unref(&fs->nodes, &file->node);
@@ -247,7 +247,8 @@ void real_rename(struct fs *fs, fuse_req_t req, struct directory_node *parent, c
         return;
     }
     bool replaces = !(flags & (RENAME_EXCHANGE | RENAME_NOREPLACE));
-    error = replaces ? file_keep_open(fs, to.fd, new_name) : 0;
+    struct handle *kept = NULL;
+    error = replaces ? file_keep_open(fs, to.fd, new_name, &kept) : 0;
     if (error == 0) {
         pthread_rwlock_wrlock(&fs->rename_lock);
         caller_assume(fs, req);
@@ -259,8 +260,7 @@ void real_rename(struct fs *fs, fuse_req_t req, struct directory_node *parent, c
                 arrived(fs, new_parent, parent, from.fd, name);
         }
         pthread_rwlock_unlock(&fs->rename_lock);
-        if (error && replaces)
-            file_keep_undo(fs, to.fd, new_name);
+        file_kept(fs, kept, error == 0);
     }
     if (error == 0) {
         keeper_note_move(fs->keeper, parent->directory, name, new_parent->directory, new_name);

@@ -3,8 +3,9 @@
  *
  * Every state of it is a node of its own with a snapshot's immutable bytes, as if each had replaced the one
  * before by a rename (which is what happens on disk). So a reader who has one open reads it to its end
- * untorn, its pages can be cached for ever, and a look by name, which the kernel may not keep, finds the
- * newest. Who writes it writes the file on disk; the node through which he does is no snapshot any more
+ * untorn (unless somebody writes just that state in place), its pages can be cached for ever, and a look by
+ * name, which the kernel may not keep, finds the newest. Who writes it writes the file on disk; the node
+ * through which he does is no snapshot any more
  * ("spoiled"): it shows the file, and the next look finds a new node.
  */
 #include "fs/coherence.h"
