@@ -3,6 +3,8 @@
  */
 #include "fs/fs.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 static bool is_watched(const struct directory *directory)
 {
@@ -28,22 +30,17 @@ double entry_attribute_timeout(struct fs *fs, struct node *node, const struct st
     return watched ? CACHE_SECONDS : 0;
 }
 
-int entry_for_directory(struct fs *fs, struct node *parent, struct directory *directory,
-                        struct fuse_entry_param *entry)
+/* directory, of which fd is open, as an entry below parent. */
+static int entry_of_opened(struct fs *fs, struct node *parent, struct directory *directory, int fd,
+                           struct fuse_entry_param *entry)
 {
-    struct descriptor descriptor;
     struct attributes attributes;
-    int error = source_borrow(fs->source, directory, &descriptor);
-    if (error)
-        return error;
     /* Watched before it is looked at, so that whatever is told here is taken back when it changes. */
     if (atomic_load(&directory->watch_state) == WATCH_NONE)
-        watch_add(keeper_watch(fs->keeper), directory, descriptor.fd);
-    error = source_stat_at(descriptor.fd, "", &attributes);
-    source_release(fs->source, &descriptor);
+        watch_add(keeper_watch(fs->keeper), directory, fd);
+    int error = source_stat_at(fd, "", &attributes);
     if (error)
         return error;
-
     struct directory_node *node = nodes_directory(&fs->nodes, parent, directory);
     nodes_record(&fs->nodes, &node->node, &attributes);
     entry->ino = node_number(&fs->nodes, &node->node);
@@ -51,6 +48,41 @@ int entry_for_directory(struct fs *fs, struct node *parent, struct directory *di
     entry->attr = attributes.stat;
     entry->attr_timeout = entry_attribute_timeout(fs, &node->node, &attributes.stat);
     return 0;
+}
+
+int entry_for_directory(struct fs *fs, struct node *parent, struct directory *directory,
+                        struct fuse_entry_param *entry)
+{
+    struct descriptor descriptor;
+    int error = source_borrow(fs->source, directory, &descriptor);
+    if (error)
+        return error;
+    error = entry_of_opened(fs, parent, directory, descriptor.fd, entry);
+    source_release(fs->source, &descriptor);
+    return error;
+}
+
+int entry_listed_directory(struct fs *fs, struct directory_node *parent, int directory_fd, const char *name,
+                           struct fuse_entry_param *entry)
+{
+    int fd = openat(directory_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    struct attributes attributes;
+    int error = source_stat_at(fd, "", &attributes);
+    if (error) {
+        close(fd);
+        return error;
+    }
+    struct descriptor descriptor;
+    struct directory *directory =
+        source_directory_at(fs->source, parent->directory, name, &attributes.identity);
+    source_borrow_opened(fs->source, directory, fd, &descriptor);
+    *entry = (struct fuse_entry_param){.entry_timeout = is_watched(parent->directory) ? CACHE_SECONDS : 0};
+    error = entry_of_opened(fs, &parent->node, directory, descriptor.fd, entry);
+    source_release(fs->source, &descriptor);
+    directory_unref(fs->source, directory);
+    return error;
 }
 
 static void entry_for_file(struct fs *fs, struct directory *directory, const char *name,

@@ -102,6 +102,9 @@ extern const struct fuse_lowlevel_ops fs_operations;
  * entry. 0 or -errno. directory_fd is the directory's. */
 int entry_lookup(struct fs *fs, struct directory_node *parent, int directory_fd, const char *name,
                  struct fuse_entry_param *entry);
+/* The same for a name that a listing has just shown to be a directory's, with fewer looks. */
+int entry_listed_directory(struct fs *fs, struct directory_node *parent, int directory_fd, const char *name,
+                           struct fuse_entry_param *entry);
 /* The same for a directory that is known: its node below parent. entry_timeout is left to the caller. */
 int entry_for_directory(struct fs *fs, struct node *parent, struct directory *directory,
                         struct fuse_entry_param *entry);

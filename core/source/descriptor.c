@@ -263,6 +263,12 @@ int source_borrow(struct source *source, struct directory *directory, struct des
     return result;
 }
 
+void source_borrow_opened(struct source *source, struct directory *directory, int fd,
+                          struct descriptor *descriptor)
+{
+    lend(descriptor, cache_insert(source, directory, fd));
+}
+
 void source_release(struct source *source, struct descriptor *descriptor)
 {
     if (descriptor->entry)

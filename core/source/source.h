@@ -106,6 +106,9 @@ struct descriptor {
 /* An O_PATH descriptor of the directory, verified to be it. 0; -ESTALE where it is not (any longer) where it
  * was known to be; -EMFILE... The caller holds a reference to directory. */
 int source_borrow(struct source *source, struct directory *directory, struct descriptor *descriptor);
+/* The same of a descriptor (O_PATH) that was just opened and is known to be the directory: takes fd over. */
+void source_borrow_opened(struct source *source, struct directory *directory, int fd,
+                          struct descriptor *descriptor);
 void source_release(struct source *source, struct descriptor *descriptor);
 /* Forgets a cached descriptor, so that a removed directory is let go. */
 void source_forget_descriptor(struct source *source, struct directory *directory);

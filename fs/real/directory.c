@@ -134,10 +134,14 @@ static bool listing_add(struct listing *listing, const struct linux_dirent64 *di
         return false;
     struct fs *fs = listing->fs;
     struct fuse_entry_param found;
-    bool whole = listing->with_files || dirent->d_type == DT_DIR || dirent->d_type == DT_UNKNOWN;
-    if (whole && !is_dot(dirent->d_name) &&
-        !keeper_is_manifest(fs->keeper, listing->node->directory, dirent->d_name) &&
-        entry_lookup(fs, listing->node, listing->fd, dirent->d_name, &found) == 0)
+    int error = -ENOENT;
+    if (is_dot(dirent->d_name) || keeper_is_manifest(fs->keeper, listing->node->directory, dirent->d_name))
+        ;
+    else if (dirent->d_type == DT_DIR)
+        error = entry_listed_directory(fs, listing->node, listing->fd, dirent->d_name, &found);
+    else if (listing->with_files || dirent->d_type == DT_UNKNOWN)
+        error = entry_lookup(fs, listing->node, listing->fd, dirent->d_name, &found);
+    if (error == 0)
         entry = found; /* else: the name alone, to be looked up by who wants it */
     listing->used +=
         fuse_add_direntry_plus(listing->req, target, room, dirent->d_name, &entry, dirent->d_off);
