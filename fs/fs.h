@@ -118,7 +118,8 @@ void real_fd_close(struct fs *fs, struct real_fd *real);
 /* Before the name of a file is taken away: a handle for who has it open, since no name may lead to the file
  * any longer. 0, or -ENFILE where there are too many. *kept (NULL for none) goes to file_kept, which is told
  * whether the name was taken away. directory_fd is the directory's. */
-int file_keep_open(struct fs *fs, int directory_fd, const char *name, struct handle **kept);
+int file_keep_open(struct fs *fs, const struct directory *directory, int directory_fd, const char *name,
+                   struct handle **kept);
 void file_kept(struct fs *fs, struct handle *kept, bool is_gone);
 /* Before the mode of a file becomes such that a daemon without privilege may not open it again. */
 void file_keep_rights(struct fs *fs, struct file_node *file, mode_t mode);

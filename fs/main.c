@@ -280,8 +280,14 @@ static int run(struct options *options)
         fs_finish(&fs);
         return 1;
     }
-    if (answer_init(&fs) == 0)
-        set_read_ahead(options->mount_point);
+    if (answer_init(&fs) != 0) {
+        fprintf(stderr, "runsfs: %s: the kernel does not begin to use the mount; try again\n",
+                options->mount_point);
+        fuse_session_unmount(fs.session);
+        fs_finish(&fs);
+        return 1;
+    }
+    set_read_ahead(options->mount_point);
     int status = 1;
     if (fuse_daemonize(options->foreground) == 0) {
         if (!options->foreground)

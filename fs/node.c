@@ -461,6 +461,15 @@ unsigned nodes_file_try_another(struct nodes *nodes, struct file_node *file)
     return count;
 }
 
+bool nodes_file_has_another(struct nodes *nodes, const struct file_node *file,
+                            const struct directory *directory, const char *name)
+{
+    pthread_mutex_lock(&nodes->lock);
+    bool has = file->others || file->directory != directory || strcmp(file->name, name) != 0;
+    pthread_mutex_unlock(&nodes->lock);
+    return has;
+}
+
 void nodes_file_place(struct nodes *nodes, struct file_node *file, struct directory **directory, char **name)
 {
     pthread_mutex_lock(&nodes->lock);

@@ -167,6 +167,9 @@ void nodes_file_at(struct nodes *nodes, struct file_node *file, struct directory
 /* The file was not found at its place: another one where it was seen, if there is any, becomes its place. How
  * many there are to be tried. */
 unsigned nodes_file_try_another(struct nodes *nodes, struct file_node *file);
+/* Is a place of the file known that is not name in directory? */
+bool nodes_file_has_another(struct nodes *nodes, const struct file_node *file,
+                            const struct directory *directory, const char *name);
 /* Where a file was last seen: a reference to the directory and a copy of the name, both the caller's. */
 void nodes_file_place(struct nodes *nodes, struct file_node *file, struct directory **directory, char **name);
 bool nodes_file_is_at(struct nodes *nodes, const struct file_node *file, const struct directory *directory,

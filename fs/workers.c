@@ -131,8 +131,9 @@ static bool adapt_readers(struct worker *worker)
     bool crowded = is_ready(fuse_session_fd(workers->fs->session)), stays = true;
     worker->crowded_looks = crowded ? worker->crowded_looks + 1 : 0;
     pthread_mutex_lock(&workers->lock);
-    if (!crowded && workers->readers_wanted > 1) {
-        workers->readers_wanted--;
+    bool surplus = workers->readers > workers->readers_wanted;
+    if (surplus || (!crowded && workers->readers_wanted > 1)) {
+        workers->readers_wanted -= !surplus;
         drop_turn(worker);
         stays = false;
     } else if (worker->crowded_looks >= LOOKS_BEFORE_GROWTH &&
@@ -178,16 +179,17 @@ static bool serve(struct worker *worker)
     const struct fuse_in_header *header = worker->request.mem;
     bool is_short = !is_long(header);
     counters_count(workers->fs, header);
-    atomic_fetch_add_explicit(&workers->work, weight(header), memory_order_relaxed);
-    if (atomic_load_explicit(&workers->overseer_sleeps, memory_order_relaxed)) {
+    if (is_short)
+        atomic_store(&worker->serving, atomic_fetch_add(&workers->requests, 1) + 1);
+    /* Published before it is looked whether the overseer sleeps, who looks the other way round. */
+    atomic_fetch_add(&workers->work, weight(header));
+    if (atomic_load(&workers->overseer_sleeps)) {
         pthread_mutex_lock(&workers->lock);
         atomic_store(&workers->overseer_sleeps, false);
         pthread_cond_signal(&workers->wake_overseer);
         pthread_mutex_unlock(&workers->lock);
     }
-    if (is_short) {
-        atomic_store(&worker->serving, atomic_fetch_add(&workers->requests, 1) + 1);
-    } else {
+    if (!is_short) {
         pthread_mutex_lock(&workers->lock);
         drop_turn(worker);
         offer_turn(workers);
@@ -305,6 +307,8 @@ static void *overseer_thread(void *context)
             workers->readers_wanted = 1;
             latency_calm(&workers->latency);
             atomic_store(&workers->overseer_sleeps, true);
+            if (atomic_load(&workers->work) != work) /* a request came meanwhile */
+                atomic_store(&workers->overseer_sleeps, false);
             while (atomic_load(&workers->overseer_sleeps) && !workers->ending)
                 pthread_cond_wait(&workers->wake_overseer, &workers->lock);
         }

@@ -5,10 +5,8 @@
  * somebody for it costs several times as much (docs/performance.md). So here
  *
  * - one thread reads at a time and answers what is short by itself, without waking a second one;
- * - it moves to the processor on which the caller runs, since a switch there costs a tenth of a wake-up
- *   elsewhere (docs/performance.md has the figures);
- * - what moves many bytes, or waits for the disk, is answered with the turn given away first, on any
- * processor;
+ * - while there are many requests it does not sleep at once (latency.h);
+ * - what moves many bytes, or waits for the disk, is answered with the turn given away first;
  * - where requests queue up, more threads read;
  * - an overseer sees to it that nobody's slow request holds up the others: a turn that was not given away
  *   is taken from its holder after two ticks. It sleeps while there are no requests.

@@ -43,7 +43,7 @@ static void directory_lookup(struct fs *fs, fuse_req_t req, struct node *node, c
         return;
     }
     if (!S_ISDIR(entry.attr.st_mode))
-        habit_looked_up(fuse_req_ctx(req)->pid);
+        habit_looked_up(fuse_req_ctx(req)->pid, name);
     entry_reply(fs, req, &entry);
 }
 
@@ -102,8 +102,9 @@ struct listing {
     fuse_req_t req;
     struct directory_node *node;
     int fd;
-    bool plus, with_files; /* more than names: of directories, of files too */
-    char *bytes;           /* the reply */
+    bool plus;   /* more than names: of directories, and */
+    habit habit; /* of these files */
+    char *bytes; /* the reply */
     size_t used, size;
     off_t last_offset; /* of the last entry in it */
 };
@@ -139,7 +140,7 @@ static bool listing_add(struct listing *listing, const struct linux_dirent64 *di
         ;
     else if (dirent->d_type == DT_DIR)
         error = entry_listed_directory(fs, listing->node, listing->fd, dirent->d_name, &found);
-    else if (listing->with_files || dirent->d_type == DT_UNKNOWN)
+    else if (dirent->d_type == DT_UNKNOWN || habit_wants(listing->habit, dirent->d_name))
         error = entry_lookup(fs, listing->node, listing->fd, dirent->d_name, &found);
     if (error == 0)
         entry = found; /* else: the name alone, to be looked up by who wants it */
@@ -183,7 +184,8 @@ static int listing_fill(struct listing *listing, off_t offset)
         if (got < 0)
             return errno == ENOENT ? 0 : -errno; /* removed while somebody is in it: empty */
         if (got == 0) {
-            atomic_store(&listing->node->end_offset, listing->used ? listing->last_offset : 0);
+            if (atomic_load(&listing->node->directory->watch_state) == WATCH_ACTIVE)
+                atomic_store(&listing->node->end_offset, listing->used ? listing->last_offset : 0);
             return 0;
         }
         for (long at = 0; at < got;) {
@@ -199,7 +201,9 @@ static void list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, 
 {
     struct real_fd real;
     struct directory_node *directory = (struct directory_node *)node;
-    if (offset && offset == atomic_load(&directory->end_offset)) {
+    if (offset == 0)
+        atomic_store(&directory->end_offset, 0);
+    else if (offset == atomic_load(&directory->end_offset)) {
         fuse_reply_buf(req, NULL, 0);
         return;
     }
@@ -217,7 +221,7 @@ static void list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, 
         .node = directory,
         .fd = real.fd,
         .plus = plus,
-        .with_files = plus && habit_listing(fuse_req_ctx(req)->pid),
+        .habit = habit_listing(fuse_req_ctx(req)->pid),
         .bytes = malloc(size),
         .size = size,
     };

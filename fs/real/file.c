@@ -102,8 +102,9 @@ static int look_open(struct fs *fs, struct file_node *file, void *context)
     struct handle *handle = handle_find(&fs->nodes, &file->handles, O_PATH);
     int fd = -ESTALE;
     opening->size_bytes = -1;
+    int handle_error = -ESTALE;
     if (handle) {
-        fd = open_again(handle->fd, opening->flags);
+        fd = handle_error = open_again(handle->fd, opening->flags);
         handle_unref(&fs->nodes, handle);
     }
     if (fd >= 0)
@@ -116,7 +117,7 @@ static int look_open(struct fs *fs, struct file_node *file, void *context)
     }
     place_leave(fs, &place);
     if (fd < 0)
-        return fd;
+        return fd == -ESTALE ? handle_error : fd;
     struct attributes attributes;
     int error = source_stat_at(fd, "", &attributes);
     if (error == 0 && identity_equal(&attributes.identity, &file->identity)) {
@@ -233,7 +234,8 @@ static int keep(struct fs *fs, struct file_node *file, int directory_fd, const c
     return error;
 }
 
-int file_keep_open(struct fs *fs, int directory_fd, const char *name, struct handle **kept)
+int file_keep_open(struct fs *fs, const struct directory *directory, int directory_fd, const char *name,
+                   struct handle **kept)
 {
     struct attributes attributes;
     *kept = NULL;
@@ -243,7 +245,8 @@ int file_keep_open(struct fs *fs, int directory_fd, const char *name, struct han
     if (!file)
         return 0;
     int error = 0;
-    bool last_name = attributes.stat.st_nlink <= 1;
+    bool last_name =
+        attributes.stat.st_nlink <= 1 || !nodes_file_has_another(&fs->nodes, file, directory, name);
     if (!handle_has_kept(&fs->nodes, &file->handles, last_name)) {
         error = keep(fs, file, directory_fd, name, !last_name, kept);
         /* The kernel forgets removed files a little later; with many of them that takes a moment. */

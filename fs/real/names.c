@@ -162,7 +162,7 @@ void directory_unlink(struct fs *fs, fuse_req_t req, struct node *parent, const 
     if (!change_begin(&change, fs, req, parent, name))
         return;
     struct handle *kept;
-    int error = file_keep_open(fs, change.descriptor.fd, name, &kept);
+    int error = file_keep_open(fs, change.parent->directory, change.descriptor.fd, name, &kept);
     if (error == 0) {
         /* A run that is removed through a view stays reachable there for who removes it. */
         view_linger(fs, change.parent, name);
@@ -248,7 +248,7 @@ void real_rename(struct fs *fs, fuse_req_t req, struct directory_node *parent, c
     }
     bool replaces = !(flags & (RENAME_EXCHANGE | RENAME_NOREPLACE));
     struct handle *kept = NULL;
-    error = replaces ? file_keep_open(fs, to.fd, new_name, &kept) : 0;
+    error = replaces ? file_keep_open(fs, new_parent->directory, to.fd, new_name, &kept) : 0;
     if (error == 0) {
         pthread_rwlock_wrlock(&fs->rename_lock);
         caller_assume(fs, req);

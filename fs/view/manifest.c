@@ -58,10 +58,17 @@ static int manifest_open_data(struct fs *fs, struct node *node, struct fuse_file
 {
     (void)fi;
     struct manifest_node *manifest = (struct manifest_node *)node;
+    pthread_mutex_lock(&fs->manifest_lock); /* two who begin at once write the same file */
     struct handle *handle = handle_find(&fs->nodes, &manifest->handles, flags);
     int fd = handle ? handle->fd : open_real(fs, flags);
-    if (!handle && fd >= 0 && flags != O_RDONLY)
+    if (!handle && fd >= 0 && flags != O_RDONLY) {
         handle = handle_add(&fs->nodes, &manifest->handles, fd, flags, HANDLE_KEPT, false);
+        if (!handle) {
+            close(fd);
+            fd = -ENFILE;
+        }
+    }
+    pthread_mutex_unlock(&fs->manifest_lock);
     *real = (struct real_fd){.fd = fd, .own = !handle, .handle = handle};
     return fd < 0 ? fd : 0;
 }
