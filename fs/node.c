@@ -234,6 +234,14 @@ void nodes_forget(struct nodes *nodes, struct node *node, uint64_t lookups)
     drop(nodes, node, lookups, 0);
 }
 
+bool nodes_is_shared(struct nodes *nodes, const struct node *node)
+{
+    pthread_mutex_lock(&nodes->lock);
+    bool shared = node->lookups > 1;
+    pthread_mutex_unlock(&nodes->lock);
+    return shared;
+}
+
 void nodes_looked_up(struct nodes *nodes, struct node *node)
 {
     pthread_mutex_lock(&nodes->lock);

@@ -141,6 +141,8 @@ struct view_node *nodes_value(struct nodes *nodes, enum facet_id facet, struct f
 struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snapshot);
 /* The same; takes over text (allocated). */
 struct status_node *nodes_status(struct nodes *nodes, char *text, size_t length);
+/* Did the kernel look it up before the lookup that was just made? */
+bool nodes_is_shared(struct nodes *nodes, const struct node *node);
 void nodes_looked_up(struct nodes *nodes, struct node *node);
 void nodes_forget(struct nodes *nodes, struct node *node, uint64_t lookups);
 

@@ -365,7 +365,11 @@ int workers_run(struct fs *fs, unsigned max_threads, bool low_latency)
 
     pthread_mutex_lock(&workers->lock);
     int error = start_worker(workers);
-    bool overseen = error == 0 && pthread_create(&workers->overseer, NULL, overseer_thread, workers) == 0;
+    if (error == 0)
+        error = -pthread_create(&workers->overseer, NULL, overseer_thread, workers);
+    bool overseen = error == 0;
+    if (!overseen)
+        fuse_session_exit(fs->session);
     while (error == 0 && !workers->ending)
         pthread_cond_wait(&workers->done, &workers->lock);
     pthread_mutex_unlock(&workers->lock);

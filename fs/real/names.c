@@ -151,6 +151,10 @@ void directory_create(struct fs *fs, fuse_req_t req, struct node *parent, const 
         handle_unref(&fs->nodes, handle);
     else
         close(fd);
+    /* The kernel takes the attributes of a CREATE for newer than any other. Of a file that it knew already
+     * (it came here by another place) they may be older than a write that is just being answered. */
+    if (nodes_is_shared(&fs->nodes, &file->node))
+        entry.attr_timeout = 0;
     fi->keep_cache = 1;
     if (fuse_reply_create(req, &entry, fi) == -ENOENT)
         nodes_forget(&fs->nodes, &file->node, 1);
