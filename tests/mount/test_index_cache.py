@@ -273,7 +273,7 @@ def watch_terminal(command, meanwhile=lambda: None, seconds=60):
     """Runs a command on a terminal of its own; its exit status and what the terminal got."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execv(command[0], [os.fspath(part) for part in command])
+        os.execve(command[0], [os.fspath(part) for part in command], os.environ | {"TERM": "xterm"})
     output, deadline = b"", time.monotonic() + seconds
     while time.monotonic() < deadline:
         meanwhile()
