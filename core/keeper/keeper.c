@@ -16,6 +16,10 @@
  * first users wait for it. */
 #define SAVE_AFTER_MS 1000
 
+/* The keeper's thread lets this much time of notes come together: who looks settles them for himself, and is
+ * not to contend with a thread that is in no hurry. */
+#define GATHER_MS 3
+
 int64_t keeper_now_ms(void)
 {
     struct timespec now;
@@ -237,6 +241,14 @@ static void wait_for_work(struct keeper *keeper, int64_t until_ms)
     }
 }
 
+/* notes_lock is held before and after. */
+static void gather(struct keeper *keeper)
+{
+    pthread_mutex_unlock(&keeper->notes_lock);
+    nanosleep(&(struct timespec){.tv_nsec = GATHER_MS * 1000000}, NULL);
+    pthread_mutex_lock(&keeper->notes_lock);
+}
+
 static int64_t earlier(int64_t a_ms, int64_t b_ms)
 {
     if (a_ms < 0 || b_ms < 0)
@@ -281,6 +293,8 @@ static void *keeper_thread(void *context)
 
         pthread_mutex_lock(&keeper->notes_lock);
         wait_for_work(keeper, due_ms);
+        if (!keeper->stopping && atomic_load(&keeper->pending))
+            gather(keeper);
     }
     pthread_mutex_unlock(&keeper->notes_lock);
     return NULL;

@@ -29,10 +29,10 @@ struct publisher {
     uint64_t written_generation; /* of the index, when the file was last written */
     bool keep_broken;            /* what stands there is not understood: keep a copy before it is replaced */
     int64_t first_change_ms, last_change_ms; /* monotonic; 0 for none since the last write */
-    int64_t not_before_ms;     /* no write before this (share of a core; retry after an error) */
-    int64_t hold_until_ms;     /* somebody is writing the file himself */
-    bool writing;              /* publish_write is at it, without the lock */
-    bool recheck;              /* somebody touched the file meanwhile */
+    int64_t not_before_ms; /* no write before this (share of a core; retry after an error) */
+    int64_t hold_until_ms; /* somebody is writing the file himself */
+    bool writing;          /* publish_write is at it, without the lock */
+    bool recheck;          /* somebody touched the file meanwhile */
     unsigned retry_ms;
     int last_error;
     uint64_t generation; /* of the index, last seen by publish_notice */
@@ -130,10 +130,12 @@ void scan_settle_entry(struct keeper *keeper, struct member *parent, const char 
 /* Is the directory one of those in which the member stands, or the member's? A bind mount can show a
  * directory within itself. */
 bool is_within(const struct member *member, const struct directory *directory);
-void scan_begin(struct keeper *keeper);  /* the first scan */
-void scan_settle(struct keeper *keeper); /* all notes, until there are none */
-void scan_poll(struct keeper *keeper);   /* looks at what no watch tells of */
-void scan_end(struct keeper *keeper);    /* frees the index and all members */
+void scan_begin(struct keeper *keeper); /* the first scan */
+/* Settles what was noted before the call. Not what is noted meanwhile: with changes that come faster than
+ * they are settled, the caller would never get to look. */
+void scan_settle(struct keeper *keeper);
+void scan_poll(struct keeper *keeper); /* looks at what no watch tells of */
+void scan_end(struct keeper *keeper);  /* frees the index and all members */
 
 /* publish.c; the caller holds keeper->lock. */
 void publish_settle(struct keeper *keeper, bool closed); /* the file was changed by somebody */

@@ -282,27 +282,22 @@ static void settle_notes(struct keeper *keeper, struct note *note)
 
 void scan_settle(struct keeper *keeper)
 {
-    for (;;) {
-        pthread_mutex_lock(&keeper->notes_lock);
-        struct note *notes = keeper->notes_first;
-        bool manifest = keeper->manifest_noted, closed = keeper->manifest_closed,
-             rescan = keeper->rescan_noted;
-        keeper->notes_first = NULL;
-        keeper->notes_last = &keeper->notes_first;
-        keeper->manifest_noted = keeper->manifest_closed = keeper->rescan_noted = false;
-        atomic_store(&keeper->pending, false);
-        pthread_mutex_unlock(&keeper->notes_lock);
+    pthread_mutex_lock(&keeper->notes_lock);
+    struct note *notes = keeper->notes_first;
+    bool manifest = keeper->manifest_noted, closed = keeper->manifest_closed, rescan = keeper->rescan_noted;
+    keeper->notes_first = NULL;
+    keeper->notes_last = &keeper->notes_first;
+    keeper->manifest_noted = keeper->manifest_closed = keeper->rescan_noted = false;
+    atomic_store(&keeper->pending, false);
+    pthread_mutex_unlock(&keeper->notes_lock);
 
-        settle_notes(keeper, notes);
-        if (rescan) {
-            look_again(keeper, keeper->root, false);
-            log_info("looked at every run again: %zu runs", index_count(keeper->index));
-        }
-        if (manifest || rescan)
-            publish_settle(keeper, closed);
-        if (!notes && !manifest && !rescan)
-            return;
+    settle_notes(keeper, notes);
+    if (rescan) {
+        look_again(keeper, keeper->root, false);
+        log_info("looked at every run again: %zu runs", index_count(keeper->index));
     }
+    if (manifest || rescan)
+        publish_settle(keeper, closed);
 }
 
 void scan_poll(struct keeper *keeper)

@@ -65,9 +65,8 @@ def change_status(directory, status, how, **values):
     path = os.path.join(directory, "metrics.json")
     content = padded(metrics(status, **values))
     if how == "in_place":
-        fd = os.open(path, os.O_WRONLY)
-        os.write(fd, content)
-        os.close(fd)
+        with open(path, "r+b", buffering=0) as file:
+            file.write(content)
     elif how == "rename":
         with open(path + ".tmp", "wb") as file:
             file.write(content)

@@ -8,8 +8,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,6 +239,57 @@ static void test_manifest_is_written_and_adopted(void **state)
     keeper_close(keeper);
 }
 
+enum { NOTED_RUNS = 60 };
+
+struct noting {
+    struct keeper *keeper;
+    struct directory *runs[NOTED_RUNS];
+    atomic_size_t noted;
+    atomic_bool enough;
+};
+
+static void *note_without_end(void *context)
+{
+    struct noting *noting = context;
+    for (size_t i = 0; !atomic_load(&noting->enough); i = (i + 1) % NOTED_RUNS) {
+        keeper_note(noting->keeper, noting->runs[i], "metrics.json");
+        atomic_fetch_add(&noting->noted, 1);
+    }
+    return NULL;
+}
+
+/* Who looks gets to look, though more is noted all the time than can be settled. */
+static void test_changes_without_end(void **state)
+{
+    (void)state;
+    for (int i = 0; i < NOTED_RUNS; i++) {
+        char path[16];
+        snprintf(path, sizeof(path), "a/%d", i);
+        make_run(path, "x");
+    }
+    struct noting noting = {.keeper = open_keeper(true)};
+    struct index *index = keeper_lock(noting.keeper);
+    size_t count = 0;
+    for (struct run *run = index_first(index); run; run = index_next(index, run))
+        noting.runs[count++] = keeper_run_directory(noting.keeper, run);
+    keeper_unlock(noting.keeper);
+    assert_int_equal(count, NOTED_RUNS);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, note_without_end, &noting), 0);
+    for (int looks = 0; looks < 100; looks++) {
+        size_t noted = atomic_load(&noting.noted);
+        while (atomic_load(&noting.noted) == noted)
+            sched_yield();
+        keeper_lock(noting.keeper);
+        keeper_unlock(noting.keeper);
+    }
+    atomic_store(&noting.enough, true);
+    pthread_join(thread, NULL);
+    for (size_t i = 0; i < NOTED_RUNS; i++)
+        directory_unref(keeper_source(noting.keeper), noting.runs[i]);
+    keeper_close(noting.keeper);
+}
+
 static void test_a_source_that_can_not_be_listed_keeps_its_manifest(void **state)
 {
     (void)state;
@@ -269,6 +323,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_not_understood_is_not_replaced_without_a_copy, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_manifest_is_written_and_adopted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_changes_without_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_source_that_can_not_be_listed_keeps_its_manifest, set_up,
                                         tear_down),
     };
