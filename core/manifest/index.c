@@ -201,10 +201,7 @@ static void set_status(struct index *index, struct run *run, struct slice status
 {
     struct facet_value *old = run->membership[FACET_STATUS].value;
     uint64_t old_sequence = run->membership[FACET_STATUS].sequence;
-    if (old)
-        lookup_remove_name(&index->lookup, run);
     struct facet_value *value = facet_join(&index->views, FACET_STATUS, run, status);
-    lookup_add_name(&index->lookup, run);
     if (old) {
         free_status(&run->fields.status, old);
         facet_leave(&index->views, old, old_sequence);
@@ -264,7 +261,6 @@ struct run *index_put(struct index *index, struct slice framework, struct slice 
 void index_remove(struct index *index, struct run *run)
 {
     order_remove(&index->order, run);
-    lookup_remove_name(&index->lookup, run);
     lookup_remove(&index->lookup, run);
     free_status(&run->fields.status, run->membership[FACET_STATUS].value);
     for (int id = 0; id < FACET_COUNT; id++)

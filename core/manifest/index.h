@@ -47,7 +47,7 @@ struct run {
         uint64_t sequence;
     } membership[FACET_COUNT];
     struct run *path_next; /* the chains of lookup.h: by path, */
-    struct run *name_next; /* and by name within a status */
+    struct run *name_next; /* and by name */
     struct run *name_previous;
 };
 
@@ -103,13 +103,21 @@ struct timespec facet_value_changed_at(const struct facet_value *value); /* stri
 /* A number that stays this value's own as long as the index lives, from 1. */
 uint64_t facet_value_number(const struct facet_value *value);
 /* The run shown under name in the value, or NULL. */
-struct run *facet_value_find(struct index *index, struct facet_value *value, const char *name);
+struct run *facet_value_find(struct index *index, const struct facet_value *value, const char *name);
 struct run *facet_value_next(struct facet_value *value, uint64_t after, uint64_t *sequence);
 /* The name under which run stands in the values of facet: its own, `<name>.<framework>` where another run of
  * the same value has (or would have) that name, and where this is taken too `<name>.<framework>~<hash of
  * both>`; never over 255 bytes. */
 void facet_run_name(struct index *index, enum facet_id facet, const struct run *run,
                     char name[LIMIT_NAME_BYTES + 1]);
+/* The same in any set of runs, of which `holds` tells whether a run is in it. */
+struct run_set {
+    bool (*holds)(const struct run *run, const void *context);
+    const void *context;
+};
+struct run *run_set_find(struct index *index, const struct run_set *set, const char *name);
+void run_set_name(struct index *index, const struct run_set *set, const struct run *run,
+                  char name[LIMIT_NAME_BYTES + 1]);
 /* Values live as long as the index, so that a pointer to one stays good also when it has no runs. */
 
 #endif

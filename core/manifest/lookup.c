@@ -39,11 +39,9 @@ static struct run **path_bucket(const struct lookup *lookup, uint64_t path_hash)
     return &lookup->by_path[(uint32_t)path_hash & (lookup->bucket_count - 1)];
 }
 
-static struct run **name_bucket(const struct lookup *lookup, const struct facet_value *status,
-                                uint32_t name_hash)
+static struct run **name_bucket(const struct lookup *lookup, uint32_t name_hash)
 {
-    uint32_t hash = name_hash + (uint32_t)facet_value_number(status) * 0x9e3779b1u;
-    return &lookup->by_name[hash & (lookup->bucket_count - 1)];
+    return &lookup->by_name[name_hash & (lookup->bucket_count - 1)];
 }
 
 static void link_path(struct lookup *lookup, struct run *run)
@@ -51,6 +49,26 @@ static void link_path(struct lookup *lookup, struct run *run)
     struct run **bucket = path_bucket(lookup, combine(run->framework_entry->hash, run->name_hash));
     run->path_next = *bucket;
     *bucket = run;
+}
+
+static void link_name(struct lookup *lookup, struct run *run)
+{
+    struct run **bucket = name_bucket(lookup, run->name_hash);
+    run->name_previous = NULL;
+    run->name_next = *bucket;
+    if (*bucket)
+        (*bucket)->name_previous = run;
+    *bucket = run;
+}
+
+static void unlink_name(struct lookup *lookup, struct run *run)
+{
+    if (run->name_previous)
+        run->name_previous->name_next = run->name_next;
+    else
+        *name_bucket(lookup, run->name_hash) = run->name_next;
+    if (run->name_next)
+        run->name_next->name_previous = run->name_previous;
 }
 
 static void grow(struct lookup *lookup)
@@ -66,7 +84,7 @@ static void grow(struct lookup *lookup)
         }
         for (struct run *run = old.by_name[i], *next; run; run = next) {
             next = run->name_next;
-            lookup_add_name(lookup, run);
+            link_name(lookup, run);
         }
     }
     lookup_finish(&old);
@@ -79,6 +97,7 @@ void lookup_add(struct lookup *lookup, struct run *run)
     lookup->run_count++;
     run->name_hash = (uint32_t)text_hash(run->name);
     link_path(lookup, run);
+    link_name(lookup, run);
 }
 
 void lookup_remove(struct lookup *lookup, struct run *run)
@@ -87,6 +106,7 @@ void lookup_remove(struct lookup *lookup, struct run *run)
     while (*link != run)
         link = &(*link)->path_next;
     *link = run->path_next;
+    unlink_name(lookup, run);
     lookup->run_count--;
 }
 
@@ -103,33 +123,11 @@ struct run *lookup_find(const struct lookup *lookup, struct slice framework, str
     return run;
 }
 
-void lookup_add_name(struct lookup *lookup, struct run *run)
-{
-    struct run **bucket = name_bucket(lookup, run->membership[FACET_STATUS].value, run->name_hash);
-    run->name_previous = NULL;
-    run->name_next = *bucket;
-    if (*bucket)
-        (*bucket)->name_previous = run;
-    *bucket = run;
-}
-
-void lookup_remove_name(struct lookup *lookup, struct run *run)
-{
-    if (run->name_previous)
-        run->name_previous->name_next = run->name_next;
-    else
-        *name_bucket(lookup, run->membership[FACET_STATUS].value, run->name_hash) = run->name_next;
-    if (run->name_next)
-        run->name_next->name_previous = run->name_previous;
-}
-
-struct run *lookup_named(const struct lookup *lookup, const struct facet_value *status, struct slice name,
-                         const struct run *except)
+struct run *lookup_named(const struct lookup *lookup, struct slice name, const struct run *after)
 {
     uint32_t hash = (uint32_t)text_hash(name);
-    struct run *run = *name_bucket(lookup, status, hash);
-    while (run && !(run != except && run->name_hash == hash &&
-                    run->membership[FACET_STATUS].value == status && slice_equal(run->name, name)))
+    struct run *run = after ? after->name_next : *name_bucket(lookup, hash);
+    while (run && !(run->name_hash == hash && slice_equal(run->name, name)))
         run = run->name_next;
     return run;
 }

@@ -1,6 +1,6 @@
 /*
  * Finding runs by name, at the same cost whatever their number: two intrusive hash tables, one by path
- * (framework and run id), one by run id within a status. Internal to core/manifest.
+ * (framework and run id), one by run id alone. Internal to core/manifest.
  */
 #ifndef RUNSFS_MANIFEST_LOOKUP_H
 #define RUNSFS_MANIFEST_LOOKUP_H
@@ -20,18 +20,14 @@ void lookup_finish(struct lookup *lookup);
 
 /* A hash of both names of a run, which tells apart what `<name>.<framework>` does not. */
 uint64_t lookup_path_hash(struct slice framework, struct slice name);
-/* Sets run->name_hash and enters the run by its path. run->framework_entry is set. */
+/* Sets run->name_hash and enters the run by its path and by its name. run->framework_entry is set. */
 void lookup_add(struct lookup *lookup, struct run *run);
 void lookup_remove(struct lookup *lookup, struct run *run);
 struct run *lookup_find(const struct lookup *lookup, struct slice framework, struct slice name);
 /* The chain (by path_next) in which a run of this path hash would be. */
 struct run *lookup_chain(const struct lookup *lookup, uint64_t path_hash);
-
-/* Enters a run by its name in the status value that it has now; removed before that changes. */
-void lookup_add_name(struct lookup *lookup, struct run *run);
-void lookup_remove_name(struct lookup *lookup, struct run *run);
-/* A run of that name in the status value, other than `except` (which may be NULL); or NULL. */
-struct run *lookup_named(const struct lookup *lookup, const struct facet_value *status, struct slice name,
-                         const struct run *except);
+/* The runs of that name, one in each framework at most: the first, where `after` is NULL, and the one after
+ * it; NULL at the end. */
+struct run *lookup_named(const struct lookup *lookup, struct slice name, const struct run *after);
 
 #endif
