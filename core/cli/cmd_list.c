@@ -4,7 +4,7 @@
 #include "core/cli/cli.h"
 #include "core/cli/display.h"
 #include "core/cli/entry.h"
-#include "core/cli/moment.h"
+#include "core/query/moment.h"
 #include "core/cli/table.h"
 #include <stdlib.h>
 

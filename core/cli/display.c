@@ -3,7 +3,7 @@
  * anybody may have written, so nothing of them reaches a terminal but through here.
  */
 #include "core/cli/display.h"
-#include "core/cli/moment.h"
+#include "core/query/moment.h"
 #include <inttypes.h>
 #include <time.h>
 #include <wchar.h>

@@ -170,6 +170,46 @@ struct run *keeper_run_of_directory(struct keeper *keeper, const struct director
     return member ? member->run : NULL;
 }
 
+enum keeper_role keeper_role(struct keeper *keeper, const struct directory *directory)
+{
+    (void)keeper;
+    const struct member *member = directory->keeper_data;
+    if (!member)
+        return KEEPER_OUTSIDE;
+    return member->role == MEMBER_RUN ? KEEPER_RUN : KEEPER_INNER;
+}
+
+static bool has_run(const struct member *member)
+{
+    if (member->role == MEMBER_RUN)
+        return member->run != NULL;
+    struct member_position position = {0};
+    for (const struct member *child; (child = member_next_child(member, &position));)
+        if (has_run(child))
+            return true;
+    return false;
+}
+
+bool keeper_leads_to_run(struct keeper *keeper, const struct directory *directory, const char *name)
+{
+    (void)keeper;
+    const struct member *member = directory->keeper_data;
+    member = member && member->role != MEMBER_RUN ? member_child(member, name) : NULL;
+    return member && has_run(member);
+}
+
+void keeper_report(struct keeper *keeper, struct keeper_report *report)
+{
+    keeper_lock(keeper);
+    *report = (struct keeper_report){
+        .recalled = keeper->recalled,
+        .polled = keeper->unwatched,
+        .written_at = keeper->publisher.written_at,
+        .written_bytes = keeper->publisher.written_bytes,
+    };
+    keeper_unlock(keeper);
+}
+
 int keeper_flush(struct keeper *keeper)
 {
     keeper_lock(keeper);
@@ -217,6 +257,12 @@ struct watch *keeper_watch(struct keeper *keeper)
 const char *keeper_manifest_name(const struct keeper *keeper)
 {
     return keeper->manifest_name;
+}
+
+const struct field_set *keeper_fields(struct keeper *keeper)
+{
+    (void)keeper;
+    return field_set_built_in();
 }
 
 bool keeper_is_manifest(struct keeper *keeper, const struct directory *directory, const char *name)

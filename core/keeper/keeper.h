@@ -13,6 +13,7 @@
 #define RUNSFS_KEEPER_KEEPER_H
 
 #include "core/manifest/snapshot.h"
+#include "core/query/field.h"
 #include "core/watch/watch.h"
 
 struct keeper;
@@ -49,6 +50,9 @@ struct watch *keeper_watch(struct keeper *keeper);
 const char *keeper_manifest_name(const struct keeper *keeper);
 bool keeper_is_manifest(struct keeper *keeper, const struct directory *directory, const char *name);
 
+/* The fields that a query may name. The caller holds the lock. */
+const struct field_set *keeper_fields(struct keeper *keeper);
+
 /* Something about name in directory changed: to be called after the change and before anybody is told that it
  * is done. */
 void keeper_note(struct keeper *keeper, struct directory *directory, const char *name);
@@ -73,9 +77,23 @@ void keeper_unlock(struct keeper *keeper);
 struct directory *keeper_run_directory(struct keeper *keeper, const struct run *run);
 /* The run in a directory; NULL for none. The caller holds the lock. */
 struct run *keeper_run_of_directory(struct keeper *keeper, const struct directory *directory);
+/* What the layout makes of a directory: of no concern; on the way to runs; the place of a run. The caller
+ * holds the lock. */
+enum keeper_role { KEEPER_OUTSIDE, KEEPER_INNER, KEEPER_RUN };
+enum keeper_role keeper_role(struct keeper *keeper, const struct directory *directory);
+/* Is the directory `name` in directory a run, or is there one below it? The caller holds the lock. */
+bool keeper_leads_to_run(struct keeper *keeper, const struct directory *directory, const char *name);
 /* The manifest as it is now, and the stamp of the file if it holds just this (all zero otherwise). NULL where
  * something stands there that is no regular file. The caller unrefs. Takes the lock. */
 struct snapshot *keeper_manifest(struct keeper *keeper, struct file_stamp *on_disk);
+/* What the keeper did, for people. Takes the lock. */
+struct keeper_report {
+    size_t recalled;            /* runs that the first scan took from the index cache */
+    size_t polled;              /* directories that no watch tells of */
+    struct timespec written_at; /* the manifest, by us; 0 for never */
+    uint64_t written_bytes;
+};
+void keeper_report(struct keeper *keeper, struct keeper_report *report);
 /* Writes the manifest now if it is not true on disk. 0 (also when nothing was to be written); -errno. */
 int keeper_flush(struct keeper *keeper);
 

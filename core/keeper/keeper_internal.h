@@ -23,9 +23,11 @@ struct publisher {
     struct file_stamp stamp;  /* the file's; all zero for none */
     enum manifest_finding finding;
     struct run_fault fault;
-    bool judged;                 /* what stands there with this stamp was read */
-    bool adopted;                /* a manifest was, so what is missing from the next was taken out of it */
-    unsigned conflicts;          /* corrections in a row of what nobody's files changed */
+    bool judged;                /* what stands there with this stamp was read */
+    bool adopted;               /* a manifest was, so what is missing from the next was taken out of it */
+    unsigned conflicts;         /* corrections in a row of what nobody's files changed */
+    struct timespec written_at; /* CLOCK_REALTIME, by us; 0 for never */
+    uint64_t written_bytes;
     uint64_t written_generation; /* of the index, when the file was last written */
     bool keep_broken;            /* what stands there is not understood: keep a copy before it is replaced */
     int64_t first_change_ms, last_change_ms; /* monotonic; 0 for none since the last write */

@@ -233,6 +233,8 @@ static void write_succeeded(struct keeper *keeper, struct snapshot *snapshot, co
     if (publisher->conflicts < CONFLICTS_BEFORE_YIELDING)
         publisher->not_before_ms = is_long ? began_ms + took_ms * (LIMIT_MANIFEST_WRITE_SHARE - 1) : 0;
     publisher->judged = true;
+    clock_gettime(CLOCK_REALTIME, &publisher->written_at);
+    publisher->written_bytes = snapshot_size(snapshot);
     publisher->written_generation = index_generation(keeper->index);
     if (snapshot_generation(snapshot) == index_generation(keeper->index))
         existing_written(keeper->index);

@@ -124,6 +124,16 @@ const char *facet_value_name(const struct facet_value *value)
     return value->name;
 }
 
+enum facet_id facet_value_facet(const struct facet_value *value)
+{
+    return value->facet;
+}
+
+bool facet_value_holds(const struct facet_value *value, const struct run *run)
+{
+    return run->membership[value->facet].value == value;
+}
+
 size_t facet_value_runs(const struct facet_value *value)
 {
     return value->runs.live_count;

@@ -98,7 +98,9 @@ size_t facet_value_count(struct index *index, enum facet_id facet);         /* o
 struct timespec facet_changed_at(struct index *index, enum facet_id facet); /* strictly increasing */
 
 const char *facet_value_name(const struct facet_value *value); /* escaped, as it stands in the view */
+enum facet_id facet_value_facet(const struct facet_value *value);
 size_t facet_value_runs(const struct facet_value *value);
+bool facet_value_holds(const struct facet_value *value, const struct run *run);
 struct timespec facet_value_changed_at(const struct facet_value *value); /* strictly increasing */
 /* A number that stays this value's own as long as the index lives, from 1. */
 uint64_t facet_value_number(const struct facet_value *value);

@@ -155,10 +155,9 @@ struct run *run_set_find(struct index *index, const struct run_set *set, const c
 
 /* ---- the values of views ---- */
 
-static bool is_in_value(const struct run *run, const void *context)
+static bool is_in_value(const struct run *run, const void *value)
 {
-    const struct facet_value *value = context;
-    return run->membership[value->facet].value == value;
+    return facet_value_holds(value, run);
 }
 
 void facet_run_name(struct index *index, enum facet_id facet, const struct run *run,

@@ -11,7 +11,7 @@
 #include "core/cli/compare.h"
 #include "core/cli/display.h"
 #include "core/cli/finding.h"
-#include "core/cli/moment.h"
+#include "core/query/moment.h"
 #include "core/cli/table.h"
 #include "core/manifest/snapshot.h"
 #include <errno.h>

@@ -1,8 +1,8 @@
 /*
  * Times as runs have them: ISO 8601 in the forms that occur. Pure.
  */
-#ifndef RUNSFS_CLI_MOMENT_H
-#define RUNSFS_CLI_MOMENT_H
+#ifndef RUNSFS_QUERY_MOMENT_H
+#define RUNSFS_QUERY_MOMENT_H
 
 #include "core/base/text.h"
 

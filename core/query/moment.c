@@ -2,7 +2,7 @@
  * Parsing times: see moment.h. By hand, since strptime knows no fractions, reads by the locale, and needs a
  * NUL at the end.
  */
-#include "core/cli/moment.h"
+#include "core/query/moment.h"
 #include <errno.h>
 
 /* Takes `count` digits off the front of text. */
