@@ -36,8 +36,10 @@ struct fs {
     _Atomic(uint64_t) counted[COUNTED_OPERATIONS], counted_total, counted_below_views; /* counters.h */
     pthread_mutex_t linger_lock;                                                       /* guards lingering */
     struct lingering *lingering;
-    pthread_mutex_t manifest_lock;  /* guards manifest_current, manifest_gone_until_ms and `spoiled` */
-    int64_t manifest_gone_until_ms; /* it was removed through the mount; monotonic */
+    struct query_results *query_results; /* view/result.c */
+    struct refusals *refusals;           /* view/refused.c */
+    pthread_mutex_t manifest_lock;       /* guards manifest_current, manifest_gone_until_ms and `spoiled` */
+    int64_t manifest_gone_until_ms;      /* it was removed through the mount; monotonic */
     struct manifest_node
         *manifest_current; /* a reference; what a look at the manifest gives while nothing changes */
 };
@@ -93,7 +95,8 @@ struct node_operations {
 };
 
 extern const struct node_operations root_operations, facet_operations, value_operations, directory_operations,
-    file_operations, manifest_operations, control_operations, status_operations;
+    tracked_operations, file_operations, manifest_operations, query_operations, control_operations,
+    report_operations, refresh_operations;
 extern const struct fuse_lowlevel_ops fs_operations;
 
 /* entry.c: what lookups and everything that makes a name answer. */
@@ -127,23 +130,12 @@ void file_keep_rights(struct fs *fs, struct file_node *file, mode_t mode);
  * which ESTALE makes it do. */
 bool file_stands_for_manifest(struct fs *fs, struct file_node *file);
 
-/* view/linger.c: runs that are being removed through a view. Before the file `name` of the directory is
- * unlinked: if that can make the run leave the view, it stays reachable there by name (it is not listed)
- * until its directory is removed, or for a while. */
-void view_linger(struct fs *fs, const struct directory_node *parent, const char *name);
-/* The directory that lingers in value under name, with a reference; NULL for none. */
-struct directory *view_lingering(struct fs *fs, const struct facet_value *value, const char *name);
-/* The value of that (escaped) name in which a run lingers; NULL for none. */
-struct facet_value *view_lingering_value(struct fs *fs, enum facet_id facet, const char *name);
-void view_linger_end(struct fs *fs, const struct directory *directory);
-void view_linger_free(struct fs *fs);
-
-/* view/view.c: the attributes of a view's directory. */
-void view_stat(struct fs *fs, const struct view_node *view, struct stat *st);
-
 /* view/control.c: the control directory. Is it called so? */
 bool control_is(const char *name);
 void control_lookup(struct fs *fs, fuse_req_t req);
+
+/* real/tracked.c: tracked/ */
+void tracked_top_lookup(struct fs *fs, fuse_req_t req);
 
 /* view/manifest.c */
 void manifest_lookup(struct fs *fs, fuse_req_t req, struct directory_node *parent);

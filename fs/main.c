@@ -7,6 +7,7 @@
 #include "fs/mountpoint.h"
 #include "fs/options.h"
 #include "fs/real/real.h"
+#include "fs/view/result.h"
 #include "fs/workers.h"
 #include "core/base/limits.h"
 #include "core/base/memory.h"
@@ -206,8 +207,9 @@ static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *
     static const struct node_operations *const operations[] = {
         [NODE_ROOT] = &root_operations,       [NODE_FACET] = &facet_operations,
         [NODE_VALUE] = &value_operations,     [NODE_DIRECTORY] = &directory_operations,
-        [NODE_CONTROL] = &control_operations, [NODE_STATUS] = &status_operations,
+        [NODE_CONTROL] = &control_operations, [NODE_REPORT] = &report_operations,
         [NODE_FILE] = &file_operations,       [NODE_MANIFEST] = &manifest_operations,
+        [NODE_QUERY] = &query_operations,     [NODE_REFRESH] = &refresh_operations,
     };
     *fs = (struct fs){
         .keeper = keeper,
@@ -220,8 +222,10 @@ static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *
     pthread_mutex_init(&fs->linger_lock, NULL);
     pthread_rwlock_init(&fs->rename_lock, NULL);
     nodes_times_are_exact = times_are_exact(source_root_fd(fs->source));
-    nodes_init(&fs->nodes, fs->source, operations);
+    nodes_init(&fs->nodes, fs->source, operations, &tracked_operations);
     fs->nodes.handles.limit = options->descriptors / 2;
+    query_results_create(fs);
+    refused_create(fs);
     coherence_create(fs);
     workers_create(fs);
 }
@@ -238,6 +242,8 @@ static void fs_finish(struct fs *fs)
     workers_destroy(fs);
     real_data_finish();
     view_linger_free(fs);
+    query_results_free(fs);
+    refused_free(fs);
     if (fs->manifest_current)
         node_unref(&fs->nodes, &fs->manifest_current->node);
     nodes_finish(&fs->nodes);

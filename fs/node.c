@@ -24,6 +24,11 @@ static uint64_t value_hash(const struct facet_value *value)
     return mix((uintptr_t)value, 1);
 }
 
+static uint64_t query_hash(const struct node *parent, const char *name)
+{
+    return mix((uintptr_t)parent, text_hash(slice_of(name)));
+}
+
 static uint64_t node_hash(const struct node *node)
 {
     switch (node->kind) {
@@ -35,7 +40,11 @@ static uint64_t node_hash(const struct node *node)
         return identity_hash(&((const struct file_node *)node)->identity);
     case NODE_VALUE:
         return value_hash(((const struct view_node *)node)->value);
-    default: /* a manifest or status: in the table only to be freed in the end */
+    case NODE_QUERY: {
+        const struct query_node *query = (const struct query_node *)node;
+        return query_hash(query->parent, query->name);
+    }
+    default: /* a manifest or report: in the table only to be freed in the end */
         return (uintptr_t)node;
     }
 }
@@ -80,13 +89,19 @@ static void hash_remove(struct nodes *nodes, struct node *node)
         }
 }
 
+static bool is_tracked(const struct node *node)
+{
+    return node->kind == NODE_DIRECTORY && ((const struct directory_node *)node)->tracked;
+}
+
 static struct directory_node *find_directory(struct nodes *nodes, const struct node *parent,
-                                             const struct directory *directory)
+                                             const struct directory *directory, bool tracked)
 {
     for (struct node *node = *bucket(nodes, directory_hash(parent, directory)); node;
          node = node->hash_next) {
         struct directory_node *found = (struct directory_node *)node;
-        if (node->kind == NODE_DIRECTORY && found->parent == parent && found->directory == directory)
+        if (node->kind == NODE_DIRECTORY && found->parent == parent && found->directory == directory &&
+            found->tracked == tracked)
             return found;
     }
     return NULL;
@@ -161,7 +176,9 @@ bool nodes_have_places(struct nodes *nodes, struct directory *directory)
 
 static bool is_static(const struct node *node)
 {
-    return node->kind == NODE_ROOT || node->kind == NODE_FACET || node->kind == NODE_CONTROL;
+    return node->kind == NODE_ROOT || node->kind == NODE_FACET || node->kind == NODE_CONTROL ||
+           node->kind == NODE_REFRESH ||
+           (node->kind == NODE_QUERY && !((const struct query_node *)node)->parent);
 }
 
 /* Takes a node that nobody has out of the tables; the lock is held. Freed by node_release, without the lock.
@@ -186,6 +203,12 @@ static void file_release(struct nodes *nodes, struct file_node *file)
     }
 }
 
+static void query_free_texts(struct query_node *query)
+{
+    free(query->name);
+    free(query->text);
+}
+
 static void node_release(struct nodes *nodes, struct node *node)
 {
     if (node->kind == NODE_DIRECTORY) {
@@ -197,8 +220,11 @@ static void node_release(struct nodes *nodes, struct node *node)
     } else if (node->kind == NODE_MANIFEST) {
         handles_close(nodes, &((struct manifest_node *)node)->handles);
         snapshot_unref(((struct manifest_node *)node)->snapshot);
-    } else if (node->kind == NODE_STATUS) {
-        free(((struct status_node *)node)->text);
+    } else if (node->kind == NODE_QUERY) {
+        node_unref(nodes, ((struct query_node *)node)->parent);
+        query_free_texts((struct query_node *)node);
+    } else if (node->kind == NODE_REPORT) {
+        free(((struct report_node *)node)->text);
     }
     free(node);
 }
@@ -268,13 +294,17 @@ static void node_init(struct nodes *nodes, struct node *node, enum node_kind kin
     node->operations = nodes->operations[kind];
 }
 
-struct directory_node *nodes_directory(struct nodes *nodes, struct node *parent, struct directory *directory)
+static struct directory_node *enter_directory(struct nodes *nodes, struct node *parent,
+                                              struct directory *directory, bool tracked)
 {
     pthread_mutex_lock(&nodes->lock);
-    struct directory_node *node = find_directory(nodes, parent, directory);
+    struct directory_node *node = find_directory(nodes, parent, directory, tracked);
     if (!node) {
         node = memory_alloc_zeroed(1, sizeof(*node));
         node_init(nodes, &node->node, NODE_DIRECTORY);
+        node->tracked = tracked;
+        if (tracked)
+            node->node.operations = nodes->tracked_operations;
         node->parent = parent;
         parent->references++;
         node->directory = directory_ref(directory);
@@ -284,6 +314,11 @@ struct directory_node *nodes_directory(struct nodes *nodes, struct node *parent,
     node->node.lookups++;
     pthread_mutex_unlock(&nodes->lock);
     return node;
+}
+
+struct directory_node *nodes_directory(struct nodes *nodes, struct node *parent, struct directory *directory)
+{
+    return enter_directory(nodes, parent, directory, is_tracked(parent));
 }
 
 struct file_node *nodes_file(struct nodes *nodes, const struct attributes *attributes,
@@ -326,6 +361,42 @@ struct view_node *nodes_value(struct nodes *nodes, enum facet_id facet, struct f
     return view;
 }
 
+/* name is put behind what its parent asks for. */
+static char *query_text(const struct node *parent, const char *name)
+{
+    struct buffer text = {0};
+    if (parent->kind == NODE_QUERY && *((const struct query_node *)parent)->text) {
+        buffer_append_text(&text, ((const struct query_node *)parent)->text);
+        buffer_append_byte(&text, '/');
+    }
+    buffer_append_text(&text, name);
+    return text.bytes;
+}
+
+struct query_node *nodes_query(struct nodes *nodes, struct node *parent, const char *name)
+{
+    struct query_node *query = NULL;
+    pthread_mutex_lock(&nodes->lock);
+    for (struct node *node = *bucket(nodes, query_hash(parent, name)); node && !query; node = node->hash_next)
+        if (node->kind == NODE_QUERY && ((struct query_node *)node)->parent == parent &&
+            strcmp(((struct query_node *)node)->name, name) == 0)
+            query = (struct query_node *)node;
+    if (!query) {
+        query = memory_alloc_zeroed(1, sizeof(*query));
+        node_init(nodes, &query->node, NODE_QUERY);
+        query->parent = parent;
+        parent->references++;
+        query->within = parent->kind == NODE_VALUE ? ((struct view_node *)parent)->value
+                                                   : ((struct query_node *)parent)->within;
+        query->name = memory_copy_text(name, strlen(name));
+        query->text = query_text(parent, name);
+        hash_insert(nodes, &query->node);
+    }
+    query->node.lookups++;
+    pthread_mutex_unlock(&nodes->lock);
+    return query;
+}
+
 struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snapshot)
 {
     struct manifest_node *node = memory_alloc_zeroed(1, sizeof(*node));
@@ -338,18 +409,27 @@ struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snaps
     return node;
 }
 
-struct status_node *nodes_status(struct nodes *nodes, char *text, size_t length)
+struct report_node *nodes_report(struct nodes *nodes, uint64_t ino, struct buffer text)
 {
-    struct status_node *node = memory_alloc_zeroed(1, sizeof(*node));
-    node->text = text;
-    node->length = length;
+    struct report_node *node = memory_alloc_zeroed(1, sizeof(*node));
+    node->ino = ino;
+    node->text = text.bytes; /* NULL where nothing was put in: then there is nothing to read */
+    node->length = text.length;
     clock_gettime(CLOCK_REALTIME, &node->made_at);
     pthread_mutex_lock(&nodes->lock);
-    node_init(nodes, &node->node, NODE_STATUS);
+    node_init(nodes, &node->node, NODE_REPORT);
     node->node.lookups = 1;
     hash_insert(nodes, &node->node);
     pthread_mutex_unlock(&nodes->lock);
     return node;
+}
+
+size_t nodes_count(struct nodes *nodes)
+{
+    pthread_mutex_lock(&nodes->lock);
+    size_t count = nodes->count;
+    pthread_mutex_unlock(&nodes->lock);
+    return count;
 }
 
 struct file_node *nodes_file_known(struct nodes *nodes, const struct identity *identity)
@@ -366,7 +446,7 @@ struct directory_node *nodes_directory_known(struct nodes *nodes, struct node *p
                                              struct directory *directory)
 {
     pthread_mutex_lock(&nodes->lock);
-    struct directory_node *node = find_directory(nodes, parent, directory);
+    struct directory_node *node = find_directory(nodes, parent, directory, is_tracked(parent));
     if (node)
         node->node.references++;
     pthread_mutex_unlock(&nodes->lock);
@@ -490,7 +570,7 @@ void nodes_directory_moved(struct nodes *nodes, struct directory_node *node, str
 {
     pthread_mutex_lock(&nodes->lock);
     struct node *old_parent = node->parent;
-    struct directory_node *taken = find_directory(nodes, parent, node->directory);
+    struct directory_node *taken = find_directory(nodes, parent, node->directory, node->tracked);
     if (old_parent != parent && !taken) {
         hash_remove(nodes, &node->node);
         node->parent = parent;
@@ -506,20 +586,26 @@ void nodes_directory_moved(struct nodes *nodes, struct directory_node *node, str
 
 /* ---- all of them ---- */
 
-void nodes_init(struct nodes *nodes, struct source *source, const struct node_operations *const operations[])
+void nodes_init(struct nodes *nodes, struct source *source, const struct node_operations *const operations[],
+                const struct node_operations *tracked)
 {
-    *nodes = (struct nodes){.source = source, .bucket_count = 1024};
+    *nodes = (struct nodes){.source = source, .bucket_count = 1024, .tracked_operations = tracked};
     pthread_mutex_init(&nodes->lock, NULL);
     nodes->buckets = memory_alloc_zeroed(nodes->bucket_count, sizeof(*nodes->buckets));
     for (int kind = NODE_ROOT; kind < NODE_KIND_COUNT; kind++)
         nodes->operations[kind] = operations[kind];
     node_init(nodes, &nodes->root, NODE_ROOT);
     node_init(nodes, &nodes->control, NODE_CONTROL);
+    node_init(nodes, &nodes->find, NODE_CONTROL);
+    node_init(nodes, &nodes->refresh, NODE_REFRESH);
+    node_init(nodes, &nodes->where.node, NODE_QUERY);
+    nodes->where.name = nodes->where.text = "";
     for (int facet = 0; facet < FACET_COUNT; facet++) {
         node_init(nodes, &nodes->facets[facet].node, NODE_FACET);
         nodes->facets[facet].facet = (enum facet_id)facet;
     }
-    nodes->runs = nodes_directory(nodes, &nodes->root, source_root(source));
+    nodes->runs = enter_directory(nodes, &nodes->root, source_root(source), false);
+    nodes->tracked = enter_directory(nodes, &nodes->root, source_root(source), true);
 }
 
 void nodes_finish(struct nodes *nodes)
@@ -538,8 +624,10 @@ void nodes_finish(struct nodes *nodes)
             } else if (node->kind == NODE_MANIFEST) {
                 snapshot_unref(((struct manifest_node *)node)->snapshot);
                 handles_close(nodes, &((struct manifest_node *)node)->handles);
-            } else if (node->kind == NODE_STATUS) {
-                free(((struct status_node *)node)->text);
+            } else if (node->kind == NODE_QUERY) {
+                query_free_texts((struct query_node *)node);
+            } else if (node->kind == NODE_REPORT) {
+                free(((struct report_node *)node)->text);
             }
             free(node);
         }

@@ -10,11 +10,14 @@
  *   NODE_ROOT       (the one)                           the mount's top
  *   NODE_FACET      facet                               by-status/
  *   NODE_VALUE      facet value                         by-status/verified/
- *   NODE_DIRECTORY  parent node and struct directory    a real directory at one place
+ *   NODE_QUERY      parent node and name                where/status=failed/, by-status/failed/limit=3/
+ *   NODE_DIRECTORY  parent node and struct directory    a real directory at one place: under runs/, tracked/
+ *                                                       or a view
  *   NODE_FILE       device, inode number, birth time    any other real file
  *   NODE_MANIFEST   its snapshot                        the manifest's bytes at one moment
- *   NODE_CONTROL    (the one)                           .runsfs/
- *   NODE_STATUS     never again                         .runsfs/status.json at one moment
+ *   NODE_CONTROL    (the two)                           .runsfs/, .runsfs/find/
+ *   NODE_REPORT     never again                         .runsfs/status.json and the like at one moment
+ *   NODE_REFRESH    (the one)                           .runsfs/refresh
  *
  * A node lives while the kernel has looked it up (lookups) or somebody here refers to it (references). Memory
  * is spent with care: there is one for every file that the kernel has seen.
@@ -39,11 +42,13 @@ enum node_kind {
     NODE_ROOT,
     NODE_FACET,
     NODE_VALUE,
+    NODE_QUERY,
     NODE_DIRECTORY,
     NODE_FILE,
     NODE_MANIFEST,
     NODE_CONTROL,
-    NODE_STATUS,
+    NODE_REPORT,
+    NODE_REFRESH,
     NODE_KIND_COUNT
 };
 
@@ -70,6 +75,7 @@ struct directory_node {
     struct node *parent;         /* a reference */
     struct directory *directory; /* a reference */
     struct directory_node *next_place;
+    bool tracked; /* it shows tracked files alone (real/tracked.c), and so do those below it */
     struct record record;
     /* Where the last listing found the end: who goes on there is told so without another look. 0: unknown. */
     _Atomic(off_t) end_offset;
@@ -98,15 +104,24 @@ struct view_node {
     struct facet_value *value; /* of NODE_VALUE */
 };
 
+struct query_node {
+    struct node node;
+    struct node *parent;        /* a reference: a value, or another query; NULL for where/ */
+    struct facet_value *within; /* the value below which it stands; NULL below where/ */
+    char *name;                 /* in its parent; owned */
+    char *text;                 /* all predicates from where/ or the value on, joined by '/'; owned */
+};
+
 struct manifest_node {
     struct node node;
     struct snapshot *snapshot; /* a reference */
     struct handle *handles;
 };
 
-struct status_node {
+struct report_node {
     struct node node;
-    char *text; /* owned */
+    uint64_t ino;
+    char *text; /* owned; NULL where it is empty */
     size_t length;
     struct timespec made_at;
 };
@@ -115,17 +130,21 @@ struct nodes {
     pthread_mutex_t lock;
     struct source *source;
     const struct node_operations
-        *operations[NODE_KIND_COUNT]; /* by kind; set by the owner before any node is made */
+        *operations[NODE_KIND_COUNT];                 /* by kind; set by the owner before any node is made */
+    const struct node_operations *tracked_operations; /* of directories that show tracked files alone */
     struct node **buckets;
     size_t bucket_count, count;
     uint32_t generation;
     struct handle_budget handles;
-    struct node root, control;
+    struct node root, control, find, refresh;
+    struct query_node where; /* where/ itself: no predicate */
     struct view_node facets[FACET_COUNT];
-    struct directory_node *runs; /* the source's root under runs/ */
+    struct directory_node *runs, *tracked; /* the source's root under runs/ and tracked/ */
 };
 
-void nodes_init(struct nodes *nodes, struct source *source, const struct node_operations *const operations[]);
+/* operations by kind, but for tracked directories. */
+void nodes_init(struct nodes *nodes, struct source *source, const struct node_operations *const operations[],
+                const struct node_operations *tracked);
 /* Frees every node, whatever the kernel still counts. */
 void nodes_finish(struct nodes *nodes);
 
@@ -137,10 +156,14 @@ struct directory_node *nodes_directory(struct nodes *nodes, struct node *parent,
 struct file_node *nodes_file(struct nodes *nodes, const struct attributes *attributes,
                              struct directory *directory, const char *name);
 struct view_node *nodes_value(struct nodes *nodes, enum facet_id facet, struct facet_value *value);
+/* The query `name` below a value or a query. */
+struct query_node *nodes_query(struct nodes *nodes, struct node *parent, const char *name);
 /* A new node, never found again; takes over the reference to snapshot. */
 struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snapshot);
-/* The same; takes over text (allocated). */
-struct status_node *nodes_status(struct nodes *nodes, char *text, size_t length);
+/* The same; takes over text. */
+struct report_node *nodes_report(struct nodes *nodes, uint64_t ino, struct buffer text);
+/* How many nodes the kernel and we hold, but for those that are always there. */
+size_t nodes_count(struct nodes *nodes);
 /* Did the kernel look it up before the lookup that was just made? */
 bool nodes_is_shared(struct nodes *nodes, const struct node *node);
 void nodes_looked_up(struct nodes *nodes, struct node *node);

@@ -47,7 +47,7 @@ static void directory_lookup(struct fs *fs, fuse_req_t req, struct node *node, c
     entry_reply(fs, req, &entry);
 }
 
-static int directory_open_path(struct fs *fs, struct node *node, struct real_fd *real)
+int directory_open_path(struct fs *fs, struct node *node, struct real_fd *real)
 {
     *real = (struct real_fd){.fd = -1};
     int error = source_borrow(fs->source, ((struct directory_node *)node)->directory, &real->borrowed);
@@ -55,8 +55,8 @@ static int directory_open_path(struct fs *fs, struct node *node, struct real_fd 
     return error;
 }
 
-static int directory_open_data(struct fs *fs, struct node *node, struct fuse_file_info *fi, int flags,
-                               struct real_fd *real)
+int directory_open_data(struct fs *fs, struct node *node, struct fuse_file_info *fi, int flags,
+                        struct real_fd *real)
 {
     (void)fi;
     if ((flags & O_ACCMODE) != O_RDONLY)
@@ -72,7 +72,7 @@ static int directory_open_data(struct fs *fs, struct node *node, struct fuse_fil
     return error;
 }
 
-static void directory_getattr(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
+void directory_getattr(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
 {
     (void)fi;
     struct real_fd real;
@@ -102,9 +102,10 @@ struct listing {
     fuse_req_t req;
     struct directory_node *node;
     int fd;
-    bool plus;   /* more than names: of directories, and */
-    habit habit; /* of these files */
-    char *bytes; /* the reply */
+    bool names_only; /* the kernel may keep no entry of it */
+    bool plus;       /* more than names: of directories, and */
+    habit habit;     /* of these files */
+    char *bytes;     /* the reply */
     size_t used, size;
     off_t last_offset; /* of the last entry in it */
 };
@@ -114,9 +115,21 @@ static bool is_dot(const char *name)
     return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
+/* Not every filesystem says in a listing what an entry is. */
+static mode_t type_of(const struct listing *listing, const struct linux_dirent64 *dirent)
+{
+    struct stat st;
+    if (dirent->d_type != DT_UNKNOWN)
+        return (mode_t)dirent->d_type << 12;
+    return fstatat(listing->fd, dirent->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_mode & S_IFMT : 0;
+}
+
 /* Adds one entry; false where it does not fit. */
 static bool listing_add(struct listing *listing, const struct linux_dirent64 *dirent)
 {
+    if (listing->node->tracked && !is_dot(dirent->d_name) &&
+        !tracked_shows(listing->fs, listing->node, dirent->d_name, type_of(listing, dirent)))
+        return true;
     char *target = listing->bytes + listing->used;
     size_t room = listing->size - listing->used;
     struct fuse_entry_param entry = {
@@ -136,7 +149,8 @@ static bool listing_add(struct listing *listing, const struct linux_dirent64 *di
     struct fs *fs = listing->fs;
     struct fuse_entry_param found;
     int error = -ENOENT;
-    if (is_dot(dirent->d_name) || keeper_is_manifest(fs->keeper, listing->node->directory, dirent->d_name))
+    if (listing->names_only || is_dot(dirent->d_name) ||
+        keeper_is_manifest(fs->keeper, listing->node->directory, dirent->d_name))
         ;
     else if (dirent->d_type == DT_DIR)
         error = entry_listed_directory(fs, listing->node, listing->fd, dirent->d_name, &found);
@@ -220,6 +234,7 @@ static void list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, 
         .req = req,
         .node = directory,
         .fd = real.fd,
+        .names_only = directory->tracked && tracked_is_inner(fs, directory),
         .plus = plus,
         .habit = habit_listing(fuse_req_ctx(req)->pid),
         .bytes = malloc(size),

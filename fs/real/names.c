@@ -3,6 +3,7 @@
  * Whatever changed is noted for the keeper and told to the other places of the directory before the reply.
  */
 #include "fs/real/real.h"
+#include "fs/view/view.h"
 #include "fs/caller.h"
 #include "fs/coherence.h"
 #include <errno.h>
@@ -102,7 +103,9 @@ void real_link(struct fs *fs, fuse_req_t req, struct node *node, struct director
                const char *name)
 {
     struct real_fd real;
-    int error = node->operations->open_path ? node->operations->open_path(fs, node, &real) : -EPERM;
+    int error = -EPERM;
+    if (node->operations->open_path && tracked_allows(fs, parent, name))
+        error = node->operations->open_path(fs, node, &real);
     if (error) {
         fuse_reply_err(req, -error);
         return;
@@ -239,7 +242,9 @@ void real_rename(struct fs *fs, fuse_req_t req, struct directory_node *parent, c
                  struct directory_node *new_parent, const char *new_name, unsigned flags)
 {
     struct descriptor from, to;
-    int error = source_borrow(fs->source, parent->directory, &from);
+    int error = -EPERM;
+    if (tracked_allows(fs, parent, name) && tracked_allows(fs, new_parent, new_name))
+        error = source_borrow(fs->source, parent->directory, &from);
     if (error) {
         fuse_reply_err(req, -error);
         return;

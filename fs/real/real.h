@@ -53,5 +53,17 @@ void directory_create(struct fs *fs, fuse_req_t req, struct node *parent, const 
 void directory_readdir(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset);
 void directory_readdirplus(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset);
 void directory_fsyncdir(struct fs *fs, fuse_req_t req, struct node *node, int datasync);
+void directory_getattr(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi);
+int directory_open_path(struct fs *fs, struct node *node, struct real_fd *real);
+int directory_open_data(struct fs *fs, struct node *node, struct fuse_file_info *fi, int flags,
+                        struct real_fd *real);
+
+/* tracked.c. Is the entry, whose type (S_IFMT) is that, shown in the tracked directory? */
+bool tracked_shows(struct fs *fs, const struct directory_node *node, const char *name, mode_t type);
+/* Is the tracked directory one on the way to runs? */
+bool tracked_is_inner(struct fs *fs, const struct directory_node *node);
+/* May a file of that name be made, changed or removed in the directory? True of every one that is not a
+ * tracked directory. */
+bool tracked_allows(struct fs *fs, const struct directory_node *node, const char *name);
 
 #endif

@@ -1,39 +1,67 @@
 /*
- * The control directory `.runsfs` at the mount's top, which is reached by name and listed nowhere: what the
- * daemon says of itself. status.json: every look at it by name is a file of its own with the state of that
- * moment, so that a reader never sees half of one and half of another.
+ * The control directory `.runsfs` at the mount's top, which is reached by name and listed nowhere:
+ *
+ *   status.json   what the daemon says of itself
+ *   errors        unreadable files, and the last queries that were refused, with reasons
+ *   find/<query>  the entries of the manifest that match, as a JSON array, for programs (`runs find` is one)
+ *   refresh       whoever writes anything to it has everything looked at again
+ *
+ * Every look at a file by name is a file of its own with the state of that moment (report.c), so that a
+ * reader never sees half of one state and half of another.
  */
-#include "core/base/memory.h"
-#include "fs/counters.h"
+#include "fs/view/report.h"
+#include "fs/coherence.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define CONTROL_INO (1ull << 63 | 0xfe)
-#define STATUS_INO (1ull << 63 | 0xff)
-#define STATUS_NAME "status.json"
+#define CONTROL_INO (VIEW_INO_OTHER | 1)
+#define FIND_INO (VIEW_INO_OTHER | 2)
+#define REFRESH_INO (VIEW_INO_OTHER | 3)
+#define REPORT_INO (VIEW_INO_OTHER | 16)
+
+/* The files that are made when they are looked up. */
+static const struct report {
+    const char *name;
+    void (*render)(struct fs *fs, struct buffer *text);
+} reports[] = {
+    {"status.json", report_status},
+    {"errors", report_errors},
+};
+
+#define REPORT_COUNT (sizeof(reports) / sizeof(*reports))
 
 bool control_is(const char *name)
 {
     return strcmp(name, ".runsfs") == 0;
 }
 
-/* Who may list the views may look. */
+static bool is_find(const struct fs *fs, const struct node *node)
+{
+    return node == &fs->nodes.find;
+}
+
+/* Who may list the views may look; who may write the manifest may have everything looked at again. */
 static void control_stat(struct fs *fs, const struct node *node, struct stat *st)
 {
-    view_stat(fs, &fs->nodes.facets[0], st);
+    view_model_stat(fs, st);
     st->st_nlink = 2;
-    st->st_ino = CONTROL_INO;
+    st->st_ino = is_find(fs, node) ? FIND_INO : CONTROL_INO;
     st->st_mtim = st->st_ctim = st->st_atim = fs->mounted_at;
     if (node->kind == NODE_CONTROL)
         return;
-    const struct status_node *status = (const struct status_node *)node;
-    st->st_mode = S_IFREG | (st->st_mode & 0444);
     st->st_nlink = 1;
-    st->st_ino = STATUS_INO;
-    st->st_size = (off_t)status->length;
-    st->st_mtim = st->st_ctim = st->st_atim = status->made_at;
+    if (node->kind == NODE_REFRESH) {
+        st->st_mode = S_IFREG | 0200 | (st->st_mode & 0022);
+        st->st_ino = REFRESH_INO;
+        return;
+    }
+    const struct report_node *report = (const struct report_node *)node;
+    st->st_mode = S_IFREG | (st->st_mode & 0444);
+    st->st_ino = report->ino;
+    st->st_size = (off_t)report->length;
+    st->st_mtim = st->st_ctim = st->st_atim = report->made_at;
 }
 
 static void control_getattr(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
@@ -51,64 +79,96 @@ static void reply_control(struct fs *fs, fuse_req_t req, struct node *node)
     entry_reply(fs, req, &entry);
 }
 
+static void reply_static(struct fs *fs, fuse_req_t req, struct node *node)
+{
+    nodes_looked_up(&fs->nodes, node);
+    reply_control(fs, req, node);
+}
+
 void control_lookup(struct fs *fs, fuse_req_t req)
 {
-    nodes_looked_up(&fs->nodes, &fs->nodes.control);
-    reply_control(fs, req, &fs->nodes.control);
+    reply_static(fs, req, &fs->nodes.control);
 }
 
-/* ---- status.json ---- */
-
-static void render_status(struct fs *fs, struct buffer *text)
+static void find_lookup(struct fs *fs, fuse_req_t req, const char *name)
 {
-    struct index *index = keeper_lock(fs->keeper);
-    size_t runs = index_count(index);
-    uint64_t generation = index_generation(index);
-    keeper_unlock(fs->keeper);
-    struct watch *watch = keeper_watch(fs->keeper);
-    buffer_append_text(text, "{\n  \"version\": \"" RUNSFS_VERSION "\",\n");
-    buffer_append_format(text, "  \"runs\": %zu,\n  \"generation\": %llu,\n", runs,
-                         (unsigned long long)generation);
-    buffer_append_format(text, "  \"watch\": {\n    \"kind\": \"%s\",\n    \"directories\": %zu\n  },\n",
-                         watch_backend_name(watch_backend_in_use(watch)), watch_count(watch));
-    buffer_append_text(text, "  \"requests\": {\n");
-    counters_render(fs, text);
-    buffer_append_text(text, "  }\n}\n");
+    struct buffer text = {0};
+    int error = report_find(fs, name, &text);
+    if (error)
+        fuse_reply_err(req, -error);
+    else
+        reply_control(fs, req,
+                      &nodes_report(&fs->nodes, REPORT_INO | text_hash(slice_of(name)) >> 4, text)->node);
 }
 
-static void status_lookup(struct fs *fs, fuse_req_t req, struct node *node, const char *name)
+static void directory_of_control_lookup(struct fs *fs, fuse_req_t req, struct node *node, const char *name)
 {
-    (void)node;
-    if (strcmp(name, STATUS_NAME) != 0) {
-        fuse_reply_err(req, ENOENT);
+    if (is_find(fs, node)) {
+        find_lookup(fs, req, name);
         return;
     }
-    struct buffer text = {0};
-    render_status(fs, &text);
-    reply_control(fs, req, &nodes_status(&fs->nodes, text.bytes, text.length)->node);
+    if (strcmp(name, "find") == 0 || strcmp(name, "refresh") == 0) {
+        reply_static(fs, req, *name == 'f' ? &fs->nodes.find : &fs->nodes.refresh);
+        return;
+    }
+    for (size_t i = 0; i < REPORT_COUNT; i++)
+        if (strcmp(name, reports[i].name) == 0) {
+            struct buffer text = {0};
+            reports[i].render(fs, &text);
+            reply_control(fs, req, &nodes_report(&fs->nodes, REPORT_INO + i, text)->node);
+            return;
+        }
+    fuse_reply_err(req, ENOENT);
 }
 
-static void status_read(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset,
+/* ---- the files ---- */
+
+static void report_read(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset,
                         struct fuse_file_info *fi)
 {
     (void)fs;
     (void)fi;
-    const struct status_node *status = (const struct status_node *)node;
-    size_t at = (uint64_t)offset < status->length ? (size_t)offset : status->length;
-    size_t left = status->length - at;
-    fuse_reply_buf(req, status->text + at, left < size ? left : size);
+    const struct report_node *report = (const struct report_node *)node;
+    size_t at = (uint64_t)offset < report->length ? (size_t)offset : report->length;
+    size_t left = report->length - at;
+    fuse_reply_buf(req, report->text + at, left < size ? left : size);
 }
 
-static void status_lseek(struct fs *fs, fuse_req_t req, struct node *node, off_t offset, int whence,
+static void report_lseek(struct fs *fs, fuse_req_t req, struct node *node, off_t offset, int whence,
                          struct fuse_file_info *fi)
 {
     (void)fs;
     (void)fi;
-    off_t size = (off_t)((const struct status_node *)node)->length;
+    off_t size = (off_t)((const struct report_node *)node)->length;
     if (offset < 0 || offset >= size)
         fuse_reply_err(req, ENXIO);
     else
         fuse_reply_lseek(req, whence == SEEK_HOLE ? size : offset);
+}
+
+static void refresh_write(struct fs *fs, fuse_req_t req, struct node *node, const char *bytes, size_t size,
+                          off_t offset, struct fuse_file_info *fi)
+{
+    (void)node;
+    (void)bytes;
+    (void)offset;
+    (void)fi;
+    keeper_note_all(fs->keeper);
+    coherence_examine_all(fs);
+    keeper_lock(fs->keeper); /* settles: it is done when the write returns */
+    keeper_unlock(fs->keeper);
+    fuse_reply_write(req, size);
+}
+
+/* `>` truncates first. */
+static void refresh_setattr(struct fs *fs, fuse_req_t req, struct node *node, struct stat *attr, int to_set,
+                            struct fuse_file_info *fi)
+{
+    (void)attr;
+    if (to_set & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+        fuse_reply_err(req, EPERM);
+    else
+        control_getattr(fs, req, node, fi);
 }
 
 static void no_xattr(struct fs *fs, fuse_req_t req, struct node *node, const char *name, size_t size)
@@ -122,54 +182,57 @@ static void no_xattr(struct fs *fs, fuse_req_t req, struct node *node, const cha
 
 /* ---- listing ---- */
 
-static void control_list(fuse_req_t req, size_t size, off_t offset, bool plus)
+static void control_list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset,
+                         bool plus)
 {
     static const struct {
         const char *name;
         uint64_t ino;
-        mode_t mode;
-    } entries[] = {
-        {".", CONTROL_INO, S_IFDIR}, {"..", FUSE_ROOT_ID, S_IFDIR}, {STATUS_NAME, STATUS_INO, S_IFREG}};
-    char bytes[1024];
-    size_t used = 0, room = size < sizeof(bytes) ? size : sizeof(bytes);
-    for (size_t at = (size_t)offset; at < sizeof(entries) / sizeof(*entries); at++) {
-        struct fuse_entry_param entry = {.attr = {.st_ino = entries[at].ino, .st_mode = entries[at].mode}};
-        size_t need = plus ? fuse_add_direntry_plus(req, bytes + used, room - used, entries[at].name, &entry,
-                                                    (off_t)at + 1)
-                           : fuse_add_direntry(req, bytes + used, room - used, entries[at].name, &entry.attr,
-                                               (off_t)at + 1);
-        if (need > room - used)
-            break;
-        used += need;
+        mode_t type;
+    } others[] = {{"refresh", REFRESH_INO, S_IFREG}, {"find", FIND_INO, S_IFDIR}};
+    struct view_listing listing;
+    view_listing_begin(&listing, req, size, plus);
+    bool fits = view_listing_add_dots(&listing, is_find(fs, node) ? FIND_INO : CONTROL_INO, offset);
+    size_t at = offset > VIEW_FIRST_OFFSET ? (size_t)offset - VIEW_FIRST_OFFSET : 0;
+    for (; fits && !is_find(fs, node) && at < REPORT_COUNT + 2; at++) {
+        if (at < REPORT_COUNT)
+            fits = view_listing_add(&listing, reports[at].name, REPORT_INO + at, S_IFREG,
+                                    at + 1 + VIEW_FIRST_OFFSET);
+        else
+            fits = view_listing_add(&listing, others[at - REPORT_COUNT].name, others[at - REPORT_COUNT].ino,
+                                    others[at - REPORT_COUNT].type, at + 1 + VIEW_FIRST_OFFSET);
     }
-    fuse_reply_buf(req, bytes, used);
+    view_listing_end(&listing);
 }
 
 static void control_readdir(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset)
 {
-    (void)fs;
-    (void)node;
-    control_list(req, size, offset, false);
+    control_list(fs, req, node, size, offset, false);
 }
 
 static void control_readdirplus(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset)
 {
-    (void)fs;
-    (void)node;
-    control_list(req, size, offset, true);
+    control_list(fs, req, node, size, offset, true);
 }
 
 const struct node_operations control_operations = {
-    .lookup = status_lookup,
+    .lookup = directory_of_control_lookup,
     .getxattr = no_xattr,
     .getattr = control_getattr,
     .readdir = control_readdir,
     .readdirplus = control_readdirplus,
 };
 
-const struct node_operations status_operations = {
+const struct node_operations report_operations = {
     .getattr = control_getattr,
     .getxattr = no_xattr,
-    .read = status_read,
-    .lseek = status_lseek,
+    .read = report_read,
+    .lseek = report_lseek,
+};
+
+const struct node_operations refresh_operations = {
+    .getattr = control_getattr,
+    .setattr = refresh_setattr,
+    .getxattr = no_xattr,
+    .write = refresh_write,
 };

@@ -1,10 +1,10 @@
 /*
- * Runs that are being removed through a view. `rm -r by-status/failed/<run>` removes metrics.json long before
- * the directory, and with that the run leaves the view; the directory must still be found there for the rest
- * of the removal. So it lingers: reachable by the name it had, not listed, until it is gone, is a run again,
- * or nobody came for long.
+ * Runs that are being removed through a view or a query. `rm -r by-status/failed/<run>` removes metrics.json
+ * long before the directory, and with that the run leaves the view; the directory must still be found there
+ * for the rest of the removal. So it lingers: reachable by the name it had, not listed, until it is gone, is
+ * a run again, or nobody came for long.
  */
-#include "fs/fs.h"
+#include "fs/view/view.h"
 #include "core/base/memory.h"
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +14,7 @@
 
 struct lingering {
     struct lingering *next;
-    enum facet_id facet;
-    struct facet_value *value;
+    struct node *view;           /* a value or a query; a reference */
     struct directory *directory; /* a reference */
     time_t until;                /* CLOCK_MONOTONIC */
     char name[LIMIT_NAME_BYTES + 1];
@@ -49,6 +48,7 @@ static void free_all(struct fs *fs, struct lingering *lingering)
 {
     for (struct lingering *next; lingering; lingering = next) {
         next = lingering->next;
+        node_unref(&fs->nodes, lingering->view);
         directory_unref(fs->source, lingering->directory);
         free(lingering);
     }
@@ -56,26 +56,27 @@ static void free_all(struct fs *fs, struct lingering *lingering)
 
 void view_linger(struct fs *fs, const struct directory_node *parent, const char *name)
 {
-    if (!parent->parent || parent->parent->kind != NODE_VALUE)
+    struct node *view = parent->parent;
+    if (!view || (view->kind != NODE_VALUE && view->kind != NODE_QUERY))
         return;
     bool is_run_file = false;
     for (int file = 0; file < RUN_FILE_COUNT; file++)
         is_run_file |= strcmp(name, run_file_names[file]) == 0;
     if (!is_run_file)
         return;
-    const struct view_node *view = (const struct view_node *)parent->parent;
     struct lingering *lingering = memory_alloc_zeroed(1, sizeof(*lingering));
     struct index *index = keeper_lock(fs->keeper);
     struct run *run = keeper_run_of_directory(fs->keeper, parent->directory);
-    if (run)
-        facet_run_name(index, view->facet, run, lingering->name);
+    if (run && view->kind == NODE_VALUE)
+        facet_run_name(index, ((struct view_node *)view)->facet, run, lingering->name);
+    else if (run && !query_run_name(fs, index, (struct query_node *)view, run, lingering->name))
+        run = NULL;
     keeper_unlock(fs->keeper);
     if (!run) { /* it lingers already */
         free(lingering);
         return;
     }
-    lingering->facet = view->facet;
-    lingering->value = view->value;
+    lingering->view = node_ref(&fs->nodes, view);
     lingering->directory = directory_ref(parent->directory);
     lingering->until = now() + LINGER_SECONDS;
 
@@ -97,12 +98,12 @@ static bool is_run(struct fs *fs, const struct directory *directory)
     return is;
 }
 
-struct directory *view_lingering(struct fs *fs, const struct facet_value *value, const char *name)
+struct directory *view_lingering(struct fs *fs, const struct node *view, const char *name)
 {
     struct directory *directory = NULL;
     pthread_mutex_lock(&fs->linger_lock);
     for (struct lingering *at = fs->lingering; at && !directory; at = at->next)
-        if (at->value == value && at->until > now() && strcmp(at->name, name) == 0)
+        if (at->view == view && at->until > now() && strcmp(at->name, name) == 0)
             directory = directory_ref(at->directory);
     pthread_mutex_unlock(&fs->linger_lock);
     if (directory && is_run(fs, directory)) {
@@ -113,22 +114,31 @@ struct directory *view_lingering(struct fs *fs, const struct facet_value *value,
     return directory;
 }
 
-struct facet_value *view_lingering_value(struct fs *fs, enum facet_id facet, const char *name)
+static bool is_value_named(const struct node *node, enum facet_id facet, const char *name)
 {
-    struct facet_value *value = NULL;
+    const struct view_node *view = (const struct view_node *)node;
+    return node->kind == NODE_VALUE && view->facet == facet &&
+           strcmp(facet_value_name(view->value), name) == 0;
+}
+
+struct view_node *view_lingering_value(struct fs *fs, enum facet_id facet, const char *name)
+{
+    struct node *view = NULL;
     char run_name[LIMIT_NAME_BYTES + 1];
     pthread_mutex_lock(&fs->linger_lock);
-    for (struct lingering *at = fs->lingering; at && !value; at = at->next)
-        if (at->facet == facet && at->until > now() && strcmp(facet_value_name(at->value), name) == 0) {
-            value = at->value;
+    for (struct lingering *at = fs->lingering; at && !view; at = at->next)
+        if (at->until > now() && is_value_named(at->view, facet, name)) {
+            view = at->view;
+            nodes_looked_up(&fs->nodes, view);
             memcpy(run_name, at->name, sizeof(run_name));
         }
     pthread_mutex_unlock(&fs->linger_lock);
-    struct directory *directory = value ? view_lingering(fs, value, run_name) : NULL;
-    if (!directory)
-        return NULL;
-    directory_unref(fs->source, directory);
-    return value;
+    struct directory *directory = view ? view_lingering(fs, view, run_name) : NULL;
+    if (directory)
+        directory_unref(fs->source, directory);
+    else if (view)
+        nodes_forget(&fs->nodes, view, 1);
+    return directory ? (struct view_node *)view : NULL;
 }
 
 void view_linger_end(struct fs *fs, const struct directory *directory)

@@ -1,6 +1,6 @@
 /*
  * The derived directories: the mount's top, by-<facet>/ and by-<facet>/<value>/. The entries of a value are
- * runs, and those are the real directories.
+ * runs, and those are the real directories. Queries (where/, and below a value) are query.c's.
  *
  * The kernel keeps no entry of a value and no attribute of a facet or value: every look comes here and is
  * answered from the settled index, so it is true at once, whoever changed what. Listings are kept by the
@@ -10,6 +10,7 @@
  * Rights. The top has those of the source's root. Who may read the manifest may list the views, which say
  * nothing else. A run is reached through a view only by who could reach it in the source.
  */
+#include "fs/view/view.h"
 #include "fs/coherence.h"
 #include "fs/caller.h"
 #include <errno.h>
@@ -21,9 +22,6 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* Inode numbers of derived directories, which no filesystem uses. */
-#define VIEW_INO (1ull << 63)
-
 /* Who may read may list and search; and may try to change, so that it is the daemon that says EPERM, and that
  * the last step of `rm -r` of a run reaches it. */
 static mode_t readable_as_directory(mode_t mode)
@@ -31,7 +29,7 @@ static mode_t readable_as_directory(mode_t mode)
     return S_IFDIR | (mode & 0444) | (mode & 0444) >> 1 | (mode & 0444) >> 2;
 }
 
-void view_stat(struct fs *fs, const struct view_node *view, struct stat *st)
+void view_model_stat(struct fs *fs, struct stat *st)
 {
     struct stat model;
     *st = (struct stat){.st_blksize = 4096};
@@ -42,7 +40,11 @@ void view_stat(struct fs *fs, const struct view_node *view, struct stat *st)
     st->st_mode = readable_as_directory(model.st_mode);
     st->st_uid = model.st_uid;
     st->st_gid = model.st_gid;
+}
 
+static void view_stat(struct fs *fs, const struct view_node *view, struct stat *st)
+{
+    view_model_stat(fs, st);
     struct index *index = keeper_lock(fs->keeper);
     if (view->value) {
         st->st_ino = VIEW_INO | facet_value_number(view->value) << 8 | view->facet;
@@ -66,7 +68,7 @@ static void top_stat(struct fs *fs, struct stat *st)
         .st_mode = S_IFDIR | (model.st_mode & 0555) | (model.st_mode & 0444) >> 1,
         .st_uid = model.st_uid,
         .st_gid = model.st_gid,
-        .st_nlink = 2 + 1 + FACET_COUNT,
+        .st_nlink = 2 + 3 + FACET_COUNT, /* ., .., runs, tracked, where and the views */
         .st_blksize = 4096,
         .st_mtim = fs->mounted_at,
         .st_ctim = fs->mounted_at,
@@ -103,7 +105,7 @@ struct acl_entry {
 
 /* A derived directory has the access list of its model, as it has its mode: the source's root for the top,
  * the manifest for the views. */
-static void derived_getxattr(struct fs *fs, fuse_req_t req, struct node *node, const char *name, size_t size)
+void view_getxattr(struct fs *fs, fuse_req_t req, struct node *node, const char *name, size_t size)
 {
     char path[PATH_MAX + 32], value[4096];
     bool is_top = node->kind == NODE_ROOT;
@@ -154,6 +156,14 @@ static void top_lookup(struct fs *fs, fuse_req_t req, struct node *node, const c
             entry_reply(fs, req, &entry);
         return;
     }
+    if (strcmp(name, "tracked") == 0) {
+        tracked_top_lookup(fs, req);
+        return;
+    }
+    if (strcmp(name, "where") == 0) {
+        query_top_lookup(fs, req);
+        return;
+    }
     if (control_is(name)) {
         control_lookup(fs, req);
         return;
@@ -174,10 +184,10 @@ static void facet_lookup(struct fs *fs, fuse_req_t req, struct node *node, const
     struct index *index = keeper_lock(fs->keeper);
     struct facet_value *value = facet_find(index, facet, name);
     keeper_unlock(fs->keeper);
-    if (!value)
-        value = view_lingering_value(fs, facet, name);
-    if (value)
-        reply_view(fs, req, nodes_value(&fs->nodes, facet, value));
+    struct view_node *view =
+        value ? nodes_value(&fs->nodes, facet, value) : view_lingering_value(fs, facet, name);
+    if (view)
+        reply_view(fs, req, view);
     else
         fuse_reply_err(req, ENOENT);
 }
@@ -189,22 +199,17 @@ static struct directory *find_run_directory(struct fs *fs, const struct view_nod
     struct run *run = facet_value_find(index, view->value, name);
     struct directory *directory = run ? keeper_run_directory(fs->keeper, run) : NULL;
     keeper_unlock(fs->keeper);
-    return directory ? directory : view_lingering(fs, view->value, name);
+    return directory ? directory : view_lingering(fs, &view->node, name);
 }
 
-static void value_lookup(struct fs *fs, fuse_req_t req, struct node *node, const char *name)
+void view_reply_run(struct fs *fs, fuse_req_t req, struct node *parent, struct directory *directory)
 {
-    struct directory *directory = find_run_directory(fs, (struct view_node *)node, name);
-    if (!directory) {
-        fuse_reply_err(req, ENOENT);
-        return;
-    }
     struct buffer path = {0};
     struct fuse_entry_param entry = {0};
     directory_path(fs->source, directory, &path);
     int error = caller_may_reach(fs, req, source_root_fd(fs->source), path.length ? path.bytes : "");
     if (error == 0)
-        error = entry_for_directory(fs, node, directory, &entry);
+        error = entry_for_directory(fs, parent, directory, &entry);
     buffer_free(&path);
     directory_unref(fs->source, directory);
     if (error)
@@ -213,13 +218,24 @@ static void value_lookup(struct fs *fs, fuse_req_t req, struct node *node, const
         entry_reply(fs, req, &entry);
 }
 
+static void value_lookup(struct fs *fs, fuse_req_t req, struct node *node, const char *name)
+{
+    struct directory *directory = find_run_directory(fs, (struct view_node *)node, name);
+    if (directory)
+        view_reply_run(fs, req, node, directory);
+    else if (query_is_name(name))
+        query_reply(fs, req, node, name);
+    else
+        fuse_reply_err(req, ENOENT);
+}
+
 /* ---- removal ---- */
 
 /* The last step of `rm -r` of a run through a view. A run that still is one is not empty, and not to be
  * removed like this. */
-static void value_rmdir(struct fs *fs, fuse_req_t req, struct node *node, const char *name)
+void view_rmdir(struct fs *fs, fuse_req_t req, struct node *node, const char *name)
 {
-    struct directory *directory = view_lingering(fs, ((struct view_node *)node)->value, name);
+    struct directory *directory = view_lingering(fs, node, name);
     if (!directory) {
         fuse_reply_err(req, EPERM);
         return;
@@ -252,48 +268,21 @@ static void value_rmdir(struct fs *fs, fuse_req_t req, struct node *node, const 
 
 /* ---- listing ---- */
 
-/* Offsets: 1 and 2 stand behind "." and ".."; above, the entry's sequence number and 2. */
-#define FIRST_OFFSET 2
-
-struct view_listing {
-    fuse_req_t req;
-    char *bytes;
-    size_t used, size;
-    bool plus;
-};
-
-static bool view_listing_add(struct view_listing *listing, const char *name, uint64_t ino, uint64_t offset)
-{
-    char *target = listing->bytes + listing->used;
-    size_t room = listing->size - listing->used, need;
-    /* Also in the plus form the name alone: an entry that the kernel may not keep is not worth a lookup. */
-    struct fuse_entry_param entry = {.attr = {.st_ino = ino, .st_mode = S_IFDIR}};
-    if (listing->plus)
-        need = fuse_add_direntry_plus(listing->req, target, room, name, &entry, (off_t)offset);
-    else
-        need = fuse_add_direntry(listing->req, target, room, name, &entry.attr, (off_t)offset);
-    if (need > room)
-        return false;
-    listing->used += need;
-    return true;
-}
-
-static bool list_dots(struct view_listing *listing, uint64_t ino, off_t offset)
-{
-    return (offset > 0 || view_listing_add(listing, ".", ino, 1)) &&
-           (offset > 1 || view_listing_add(listing, "..", FUSE_ROOT_ID, 2));
-}
-
 static void list_top(struct fs *fs, struct view_listing *listing, off_t offset)
 {
-    if (!list_dots(listing, FUSE_ROOT_ID, offset))
+    enum { TOP_RUNS, TOP_TRACKED, TOP_WHERE, TOP_FACETS };
+    static const char *const names[] = {"runs", "tracked", "where"};
+    if (!view_listing_add_dots(listing, FUSE_ROOT_ID, offset))
         return;
     struct stat st;
     fstat(source_root_fd(fs->source), &st);
-    for (off_t at = offset > FIRST_OFFSET ? offset - FIRST_OFFSET : 0; at < 1 + FACET_COUNT; at++) {
-        const char *name = at == 0 ? "runs" : facet_directories[at - 1];
-        uint64_t ino = at == 0 ? st.st_ino : VIEW_INO | (uint64_t)(at - 1);
-        if (!view_listing_add(listing, name, ino, (uint64_t)at + 1 + FIRST_OFFSET))
+    size_t at = offset > VIEW_FIRST_OFFSET ? (size_t)offset - VIEW_FIRST_OFFSET : 0;
+    for (; at < TOP_FACETS + FACET_COUNT; at++) {
+        const char *name = at < TOP_FACETS ? names[at] : facet_directories[at - TOP_FACETS];
+        uint64_t ino = at < TOP_WHERE    ? st.st_ino
+                       : at == TOP_WHERE ? query_ino(&fs->nodes.where)
+                                         : VIEW_INO | (at - TOP_FACETS);
+        if (!view_listing_add(listing, name, ino, S_IFDIR, at + 1 + VIEW_FIRST_OFFSET))
             return;
     }
 }
@@ -301,13 +290,13 @@ static void list_top(struct fs *fs, struct view_listing *listing, off_t offset)
 static void list_facet(struct fs *fs, struct view_listing *listing, const struct view_node *view,
                        off_t offset)
 {
-    if (!list_dots(listing, VIEW_INO | view->facet, offset))
+    if (!view_listing_add_dots(listing, VIEW_INO | view->facet, offset))
         return;
-    uint64_t sequence = offset > FIRST_OFFSET ? (uint64_t)offset - FIRST_OFFSET : 0;
+    uint64_t sequence = offset > VIEW_FIRST_OFFSET ? (uint64_t)offset - VIEW_FIRST_OFFSET : 0;
     struct index *index = keeper_lock(fs->keeper);
     for (struct facet_value *value; (value = facet_next(index, view->facet, sequence, &sequence));) {
         uint64_t ino = VIEW_INO | facet_value_number(value) << 8 | view->facet;
-        if (!view_listing_add(listing, facet_value_name(value), ino, sequence + FIRST_OFFSET))
+        if (!view_listing_add(listing, facet_value_name(value), ino, S_IFDIR, sequence + VIEW_FIRST_OFFSET))
             break;
     }
     keeper_unlock(fs->keeper);
@@ -316,15 +305,17 @@ static void list_facet(struct fs *fs, struct view_listing *listing, const struct
 static void list_value(struct fs *fs, struct view_listing *listing, const struct view_node *view,
                        off_t offset)
 {
-    if (!list_dots(listing, VIEW_INO | facet_value_number(view->value) << 8 | view->facet, offset))
+    if (!view_listing_add_dots(listing, VIEW_INO | facet_value_number(view->value) << 8 | view->facet,
+                               offset))
         return;
     char name[LIMIT_NAME_BYTES + 1];
-    uint64_t sequence = offset > FIRST_OFFSET ? (uint64_t)offset - FIRST_OFFSET : 0;
+    uint64_t sequence = offset > VIEW_FIRST_OFFSET ? (uint64_t)offset - VIEW_FIRST_OFFSET : 0;
     struct index *index = keeper_lock(fs->keeper);
     for (struct run *run; (run = facet_value_next(view->value, sequence, &sequence));) {
         facet_run_name(index, view->facet, run, name);
         struct directory *directory = keeper_run_directory(fs->keeper, run);
-        bool fits = view_listing_add(listing, name, directory->identity.ino, sequence + FIRST_OFFSET);
+        bool fits =
+            view_listing_add(listing, name, directory->identity.ino, S_IFDIR, sequence + VIEW_FIRST_OFFSET);
         directory_unref(fs->source, directory);
         if (!fits)
             break;
@@ -334,19 +325,15 @@ static void list_value(struct fs *fs, struct view_listing *listing, const struct
 
 static void view_list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset, bool plus)
 {
-    struct view_listing listing = {.req = req, .bytes = malloc(size), .size = size, .plus = plus};
-    if (!listing.bytes) {
-        fuse_reply_err(req, ENOMEM);
-        return;
-    }
+    struct view_listing listing;
+    view_listing_begin(&listing, req, size, plus);
     if (node->kind == NODE_ROOT)
         list_top(fs, &listing, offset);
     else if (node->kind == NODE_FACET)
         list_facet(fs, &listing, (struct view_node *)node, offset);
     else
         list_value(fs, &listing, (struct view_node *)node, offset);
-    fuse_reply_buf(req, listing.bytes, listing.used);
-    free(listing.bytes);
+    view_listing_end(&listing);
 }
 
 static void view_readdir(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset)
@@ -361,7 +348,7 @@ static void view_readdirplus(struct fs *fs, fuse_req_t req, struct node *node, s
 
 const struct node_operations root_operations = {
     .lookup = top_lookup,
-    .getxattr = derived_getxattr,
+    .getxattr = view_getxattr,
     .getattr = top_getattr,
     .readdir = view_readdir,
     .readdirplus = view_readdirplus,
@@ -369,7 +356,7 @@ const struct node_operations root_operations = {
 
 const struct node_operations facet_operations = {
     .lookup = facet_lookup,
-    .getxattr = derived_getxattr,
+    .getxattr = view_getxattr,
     .getattr = view_getattr,
     .readdir = view_readdir,
     .readdirplus = view_readdirplus,
@@ -377,9 +364,9 @@ const struct node_operations facet_operations = {
 
 const struct node_operations value_operations = {
     .lookup = value_lookup,
-    .getxattr = derived_getxattr,
+    .getxattr = view_getxattr,
     .getattr = view_getattr,
-    .rmdir = value_rmdir,
+    .rmdir = view_rmdir,
     .readdir = view_readdir,
     .readdirplus = view_readdirplus,
 };

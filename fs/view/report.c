@@ -1,0 +1,159 @@
+/*
+ * What the files in `.runsfs/` say: see report.h. Each is made whole for one look.
+ */
+#include "fs/view/report.h"
+#include "core/json/writer.h"
+#include "core/manifest/render.h"
+#include "core/query/query.h"
+#include "fs/counters.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- status.json ---- */
+
+static void append_name(struct buffer *text, const char *name)
+{
+    struct buffer readable = {0};
+    utf8_append_file_name(&readable, slice_of(name));
+    json_append_string(text, buffer_slice(&readable));
+    buffer_free(&readable);
+}
+
+static void append_source(struct fs *fs, struct buffer *text)
+{
+    char link[64], path[PATH_MAX];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", source_root_fd(fs->source));
+    ssize_t length = readlink(link, path, sizeof(path) - 1);
+    path[length < 0 ? 0 : length] = '\0';
+    buffer_append_text(text, "  \"source\": ");
+    append_name(text, path);
+    buffer_append_text(text, ",\n");
+}
+
+/* "name": runs, for every value of every view. The keeper's lock is held. */
+static void append_views(struct index *index, struct buffer *text)
+{
+    buffer_append_text(text, "  \"views\": {");
+    for (int facet = 0; facet < FACET_COUNT; facet++) {
+        buffer_append_format(text, "%s\n    \"%s\": {", facet ? "," : "", facet_directories[facet]);
+        uint64_t sequence = 0;
+        const char *separator = "";
+        for (struct facet_value *value; (value = facet_next(index, facet, sequence, &sequence));) {
+            buffer_append_format(text, "%s\n      ", separator);
+            append_name(text, facet_value_name(value));
+            buffer_append_format(text, ": %zu", facet_value_runs(value));
+            separator = ",";
+        }
+        buffer_append_text(text, *separator ? "\n    }" : "}");
+    }
+    buffer_append_text(text, "\n  },\n");
+}
+
+static void append_time(struct buffer *text, struct timespec at)
+{
+    if (!at.tv_sec) {
+        buffer_append_text(text, "null");
+        return;
+    }
+    buffer_append_byte(text, '"');
+    render_time(text, at);
+    buffer_append_byte(text, '"');
+}
+
+static void append_manifest(struct fs *fs, const struct keeper_report *report, struct buffer *text)
+{
+    buffer_append_text(text, "  \"manifest\": {\n    \"name\": ");
+    append_name(text, keeper_manifest_name(fs->keeper));
+    buffer_append_text(text, ",\n    \"last_write\": ");
+    append_time(text, report->written_at);
+    buffer_append_format(text, ",\n    \"bytes\": %llu\n  },\n", (unsigned long long)report->written_bytes);
+}
+
+void report_status(struct fs *fs, struct buffer *text)
+{
+    struct keeper_report report;
+    keeper_report(fs->keeper, &report);
+    buffer_append_text(text, "{\n  \"version\": \"" RUNSFS_VERSION "\",\n");
+    append_source(fs, text);
+    buffer_append_text(text, "  \"mounted_at\": ");
+    append_time(text, fs->mounted_at);
+    buffer_append_text(text, ",\n");
+    struct index *index = keeper_lock(fs->keeper);
+    buffer_append_format(text, "  \"runs\": %zu,\n  \"generation\": %llu,\n", index_count(index),
+                         (unsigned long long)index_generation(index));
+    append_views(index, text);
+    keeper_unlock(fs->keeper);
+    append_manifest(fs, &report, text);
+    struct watch *watch = keeper_watch(fs->keeper);
+    buffer_append_format(text, "  \"watch\": {\n    \"kind\": \"%s\",\n    \"directories\": %zu,\n",
+                         watch_backend_name(watch_backend_in_use(watch)), watch_count(watch));
+    buffer_append_format(text, "    \"polled\": %zu\n  },\n", report.polled);
+    buffer_append_format(text,
+                         "  \"caches\": {\n    \"runs_from_index_cache\": %zu,\n    \"nodes\": %zu,\n"
+                         "    \"open_files\": %u\n  },\n",
+                         report.recalled, nodes_count(&fs->nodes), fs->nodes.handles.count);
+    buffer_append_text(text, "  \"requests\": {\n");
+    counters_render(fs, text);
+    buffer_append_text(text, "  }\n}\n");
+}
+
+/* ---- errors ---- */
+
+static int append_faults(struct run *run, void *context)
+{
+    struct buffer *text = context;
+    for (int file = 0; run->faults && file < RUN_FILE_COUNT; file++) {
+        char reason[200];
+        if (!run->faults[file].reason)
+            continue;
+        run_fault_describe(&run->faults[file], reason, sizeof(reason));
+        buffer_append_slice(text, run_framework(run));
+        buffer_append_byte(text, '/');
+        buffer_append_slice(text, run->name);
+        buffer_append_format(text, "/%s: %s\n", run_file_names[file], reason);
+    }
+    return 0;
+}
+
+void report_errors(struct fs *fs, struct buffer *text)
+{
+    struct index *index = keeper_lock(fs->keeper);
+    index_each(index, append_faults, text);
+    keeper_unlock(fs->keeper);
+    refused_render(fs, text);
+}
+
+/* ---- find/ ---- */
+
+int report_find(struct fs *fs, const char *name, struct buffer *text)
+{
+    struct query *query;
+    struct query_error error;
+    struct index *index = keeper_lock(fs->keeper);
+    int result = query_parse(keeper_fields(fs->keeper), slice_of(name), &query, &error);
+    if (result == 0) {
+        struct run **runs;
+        size_t count = query_evaluate(query, index, NULL, &runs);
+        buffer_append_byte(text, '[');
+        for (size_t i = 0; i < count; i++) {
+            size_t start = text->length;
+            render_entry(text, runs[i]);
+            if (i == 0) /* the comma that stands before every entry */
+                text->bytes[start] = ' ';
+        }
+        buffer_append_text(text, "\n]\n");
+        free(runs);
+        query_free(query);
+    }
+    keeper_unlock(fs->keeper);
+    if (result != 0) {
+        char path[300];
+        snprintf(path, sizeof(path), ".runsfs/find/%s", name);
+        refused_add(fs, path, error.reason);
+    }
+    return result;
+}
