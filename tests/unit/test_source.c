@@ -2,6 +2,7 @@
  * core/source: directories keep their identity through moves, descriptors are bounded, and what is stale says
  * so.
  */
+#include "tests/unit/a_source.h"
 #include "core/base/memory.h"
 #include "core/source/source.h"
 #include <dirent.h>
@@ -10,8 +11,6 @@
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,13 +18,11 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 enum { CACHE_LIMIT = 4 };
 
 struct fixture {
-    char path[64];
-    int fd;
+    int fd; /* of the source */
     struct source *source;
     struct directory *root;
 };
@@ -33,10 +30,9 @@ struct fixture {
 static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
-    strcpy(fixture->path, "/tmp/runsfs-source-XXXXXX");
-    if (!mkdtemp(fixture->path) || source_open(fixture->path, CACHE_LIMIT, &fixture->source) < 0)
+    if (make_source(NULL) != 0 || source_open(source_path, CACHE_LIMIT, &fixture->source) < 0)
         return -1;
-    fixture->fd = open(fixture->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fixture->fd = open(source_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     fixture->root = source_root(fixture->source);
     *state = fixture;
     return 0;
@@ -47,11 +43,8 @@ static int tear_down(void **state)
     struct fixture *fixture = *state;
     source_close(fixture->source);
     close(fixture->fd);
-    char command[128];
-    snprintf(command, sizeof(command), "rm -rf -- '%s'", fixture->path); /* rm walks deeper than PATH_MAX */
-    int status = system(command);
     free(fixture);
-    return status;
+    return remove_source(NULL);
 }
 
 static void make_directory(struct fixture *fixture, const char *path)
@@ -348,9 +341,7 @@ static void test_borrow_deep(void **state)
         assert_int_equal(borrow_result(fixture, deepest), 0);
         directory_unref(fixture->source, deepest);
         assert_int_equal(open_descriptors(), before); /* the directory took its descriptor with it */
-        char command[512];
-        snprintf(command, sizeof(command), "rm -rf -- %s/*", fixture->path);
-        assert_int_equal(system(command), 0);
+        shell("rm -rf -- *");
     }
 }
 
@@ -401,7 +392,7 @@ static void test_no_cache(void **state)
     make_directory(fixture, "a");
     struct source *source;
     struct attributes attributes;
-    assert_int_equal(source_open(fixture->path, 0, &source), 0);
+    assert_int_equal(source_open(source_path, 0, &source), 0);
     assert_int_equal(source_stat_at(fixture->fd, "a", &attributes), 0);
     struct directory *a = source_directory_at(source, source_root(source), "a", &attributes.identity);
     unsigned before = open_descriptors();
@@ -475,7 +466,7 @@ static void test_mount_inside(void **state)
     make_directory(fixture, "mounted");
     pid_t child = fork();
     if (child == 0)
-        _exit(cross_mount(fixture->path));
+        _exit(cross_mount(source_path));
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     if (WEXITSTATUS(status) == 77)

@@ -2,6 +2,7 @@
  * core/watch: what is changed is told, in order, to the right directory, and drained when it is asked for.
  * Each test of a backend runs for inotify and, where it is permitted, for fanotify.
  */
+#include "tests/unit/a_source.h"
 #include "core/base/memory.h"
 #include "core/source/source.h"
 #include "core/watch/watch.h"
@@ -9,15 +10,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 enum { TOLD_LIMIT = 40000, NAME_BYTES = 24 };
 
@@ -30,8 +28,7 @@ struct told {
 };
 
 struct fixture {
-    char path[64];
-    int fd;
+    int fd; /* of the source */
     struct source *source;
     struct directory *root;
     struct watch *watch; /* NULL where the backend cannot be had here */
@@ -59,12 +56,10 @@ static void record(const struct change *change, void *context)
 static int set_up(void **state, enum watch_backend backend)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
-    strcpy(fixture->path, "/tmp/runsfs-watch-XXXXXX");
-    if (!mkdtemp(fixture->path) || chmod(fixture->path, 0755) < 0 ||
-        source_open(fixture->path, 16, &fixture->source) < 0)
+    if (make_source(NULL) != 0 || source_open(source_path, 16, &fixture->source) < 0)
         return -1;
     pthread_mutex_init(&fixture->lock, NULL);
-    fixture->fd = open(fixture->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    fixture->fd = open(source_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     fixture->root = source_root(fixture->source);
     if (watch_open(fixture->source, backend, &fixture->watch) < 0 && backend != WATCH_FANOTIFY)
         return -1;
@@ -93,11 +88,8 @@ static int tear_down(void **state)
     watch_close(fixture->watch);
     source_close(fixture->source);
     close(fixture->fd);
-    char command[128];
-    snprintf(command, sizeof(command), "rm -rf -- '%s'", fixture->path);
-    int status = system(command);
     free(fixture);
-    return status;
+    return remove_source(NULL);
 }
 
 static struct fixture *fixture_of(void **state)
