@@ -1,5 +1,4 @@
 """The promise of changes made beside the mount: how soon each is seen, and that a storm of them leaves nothing stale."""
-import contextlib
 import multiprocessing
 import os
 import random
@@ -7,6 +6,7 @@ import shutil
 import time
 
 import helpers
+from storm import Storm
 
 WITHIN_MS = 20
 GIVE_UP_S = 5
@@ -228,81 +228,15 @@ def measure(mounted, changes, count):
 # --- the storm ---------------------------------------------------------------------------------------------------------
 
 
-class Storm:
-    """Changes below frameworks that nobody else changes, so that each is whole when it is made."""
-
-    def __init__(self, source, number):
-        self.chance, self.number = random.Random(number), number
-        self.tops = [os.path.join(source, f"storm-{number}-{top}") for top in range(3)]
-        self.source = source
-
-    def run(self):
-        return os.path.join(self.chance.choice(self.tops), f"run-{self.number}-{self.chance.randrange(40)}")
-
-    def below(self):
-        return os.path.join(self.run(), *(f"name-{self.chance.randrange(4)}" for _ in range(self.chance.randrange(1, 4))))
-
-    def status(self):
-        return self.chance.choice(("verified", "failed", "pending", "odd/one", ".hidden"))
-
-    def new_run(self):
-        top, run_id = os.path.split(self.run())
-        helpers.write_run(self.source, os.path.basename(top), run_id, self.status())
-
-    def change(self):
-        helpers.change_status(self.run(), self.status(), self.chance.choice(helpers.CHANGES), tokens=(self.chance.randrange(10**6), 5))
-
-    def edit(self):
-        with open(self.below(), self.chance.choice(("wb", "ab", "r+b")), buffering=0) as file:
-            file.write(self.chance.randbytes(self.chance.randrange(1, 9000)))
-
-    def make_directory(self):
-        os.makedirs(self.below())
-
-    def rename_run(self):
-        os.rename(self.run(), self.run())
-
-    def rename_framework(self):
-        os.rename(self.chance.choice(self.tops), self.chance.choice(self.tops))
-
-    def rename(self):
-        os.rename(self.below(), self.below())
-
-    def remove_run(self):
-        shutil.rmtree(self.run())
-
-    def remove(self):
-        path = self.below()
-        if os.path.isdir(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
-
-    def link(self):
-        os.link(self.below(), self.below())
-
-    def symlink(self):
-        os.symlink("name-1", self.below())
-
-    def attributes(self):
-        path = self.below()
-        os.chmod(path, self.chance.choice((0o644, 0o755, 0o700)))
-        os.utime(path, ns=(0, self.chance.randrange(10**18)))
-
-    def blow(self, count):
-        """Until so many changes succeeded."""
-        kinds = [self.new_run, self.change, self.edit, self.make_directory] * 3 + [
-            self.rename_run, self.rename_framework, self.rename, self.rename, self.remove_run, self.remove, self.link, self.symlink,
-            self.attributes]
-        while count:
-            with contextlib.suppress(OSError):
-                self.chance.choice(kinds)()
-                count -= 1
+def one_storm(source, number):
+    """One that shares no framework with others, so that each is whole when it is made."""
+    return Storm(source, number, [f"storm-{number}-{top}" for top in range(3)], [f"run-{number}-{run}" for run in range(40)],
+                 helpers.CHANGES)
 
 
 def storm(scratch, mounted):
     """Raises an AssertionError that says what differs at rest; changes a second, entries at the end, seconds until all was compared."""
-    processes = [multiprocessing.Process(target=Storm(os.fspath(mounted.source), number).blow, args=(STORM_CHANGES // 2,), daemon=True)
+    processes = [multiprocessing.Process(target=one_storm(mounted.source, number).blow_until, args=(STORM_CHANGES // 2,), daemon=True)
                  for number in range(2)]
     # A reader leaves the kernel something to remember; nice, so that it does not hold up the changes.
     scratch.background(f"while :; do nice find '{mounted.path}' -type f -exec cat {{}} +; done")
@@ -314,9 +248,7 @@ def storm(scratch, mounted):
         process.join()
     took_s = time.monotonic() - began
     agreed = time.monotonic()
-    helpers.assert_agree(mounted, seconds=60)
-    helpers.assert_same_tree(mounted.source, mounted.runs, seconds=10)
-    helpers.assert_views_pass_through(mounted, seconds=10)
+    helpers.assert_agree_everywhere(mounted, seconds=60, entries_seconds=10)
     return STORM_CHANGES / took_s, len(helpers.tree(mounted.source)), time.monotonic() - agreed
 
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 import types
@@ -9,6 +10,7 @@ import types
 import pytest
 
 import mounting
+from helpers import descriptors, two_places, write_run
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -99,6 +101,23 @@ def real(request, shared_mount):
     path = shared_mount.runs / name
     path.mkdir()
     return types.SimpleNamespace(runs=path, source=shared_mount.source / name, mount=shared_mount)
+
+
+@pytest.fixture(params=["runs"] if mounting.NATIVE else ["runs", "view"])
+def both(request, shared_mount):
+    """A fresh run of a mount that the module shares, in two places."""
+    if not mounting.NATIVE:
+        request.node.mounts = [shared_mount]
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name)[:200]
+    write_run(shared_mount.runs, "chatdev", name)
+    return two_places(shared_mount, name, request.param == "view")
+
+
+@pytest.fixture
+def opened():
+    """opened(path, flags, mode) is a descriptor, closed with the test."""
+    with descriptors() as start:
+        yield start
 
 
 @pytest.fixture

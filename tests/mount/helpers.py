@@ -60,6 +60,22 @@ def write_run(runs, framework, run_id, status="verified", tokens=(1000, 100), la
     return directory
 
 
+def write_two_runs(source):
+    """chatdev/run-1, verified, with some files deep in it, and ghspec/run-2, failed."""
+    run = write_run(source, "chatdev", "run-1")
+    os.makedirs(os.path.join(run, "workspace", "src"))
+    for name in ("a", "b", "c"):
+        with open(os.path.join(run, "workspace", "src", name), "w", encoding="ascii") as file:
+            file.write(name * 5000)
+    write_run(source, "ghspec", "run-2", "failed")
+
+
+def names_of_run_1(mounted):
+    """All that lead to the first of the two."""
+    tops = (mounted.runs / "chatdev", mounted.path / "by-status" / "verified", mounted.path / "by-framework" / "chatdev")
+    return [top / "run-1" for top in tops]
+
+
 def change_status(directory, status, how, **values):
     """Gives a run another status in one of the ways in which programs rewrite a file. Done when it returns."""
     path = os.path.join(directory, "metrics.json")
@@ -218,6 +234,13 @@ def assert_views_pass_through(mounted, seconds=REST_SECONDS):
         for value, names in values.items():
             for name, path in names.items():
                 assert_same_tree(mounted.source / path, mounted.path / view / value / name, seconds)
+
+
+def assert_agree_everywhere(mounted, seconds=REST_SECONDS, entries_seconds=REST_SECONDS):
+    """Manifest, views and every entry below them are what the disk has, once all came to rest."""
+    assert_agree(mounted, seconds=seconds)
+    assert_same_tree(mounted.source, mounted.runs, entries_seconds)
+    assert_views_pass_through(mounted, entries_seconds)
 
 
 def is_in_view(mounted, status, run_id):

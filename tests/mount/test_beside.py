@@ -10,7 +10,8 @@ import subprocess
 
 import pytest
 
-from helpers import assert_agree, assert_same_tree, assert_views_pass_through, change_status, is_in_view, poll, read_bytes, write_run
+from helpers import (assert_agree, assert_agree_everywhere, assert_same_tree, assert_views_pass_through, change_status, is_in_view,
+                     names_of_run_1, poll, read_bytes, write_run, write_two_runs)
 
 BACKENDS = ["watch=inotify", "watch=fanotify", "watch=poll"]
 
@@ -23,19 +24,14 @@ def options_of(backend):
 
 @pytest.fixture(params=BACKENDS)
 def mounted(request, mount, source):
-    run = write_run(source, "chatdev", "run-1")
-    os.makedirs(os.path.join(run, "workspace", "src"))
-    for name in ("a", "b", "c"):
-        with open(os.path.join(run, "workspace", "src", name), "w", encoding="ascii") as file:
-            file.write(name * 5000)
-    write_run(source, "ghspec", "run-2", "failed")
+    write_two_runs(source)
     return mount(source, *options_of(request.param))
 
 
 @pytest.fixture
 def ways(mounted):
     """All names of one directory deep in a run, each looked at, so that there is something stale to be shown."""
-    names = [mounted.runs / "chatdev" / "run-1", mounted.path / "by-status" / "verified" / "run-1", mounted.path / "by-framework" / "chatdev" / "run-1"]
+    names = names_of_run_1(mounted)
     for name in names:
         for entry in os.listdir(name / "workspace" / "src"):
             assert read_bytes(name / "workspace" / "src" / entry)
@@ -134,9 +130,7 @@ def test_runs_come_go_and_change(mounted, ways):
 
 def test_a_framework_renamed_and_moved_out(mounted, ways, tmp_path):
     os.rename(mounted.source / "chatdev", mounted.source / "renamed")
-    assert_agree(mounted)
-    assert_same_tree(mounted.source, mounted.runs)
-    assert_views_pass_through(mounted)
+    assert_agree_everywhere(mounted)
     write_run(mounted.source, "renamed", "run-5")
     (mounted.source / "renamed" / "run-1" / "workspace" / "src" / "after").write_text("after the move")
     assert_agree(mounted)

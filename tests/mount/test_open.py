@@ -6,7 +6,6 @@ Here: files that lose their names. Each test that takes `both` also holds for a 
 import errno
 import mmap
 import os
-import re
 import resource
 import shutil
 import stat
@@ -21,16 +20,6 @@ from syscalls import FALLOC_KEEP_SIZE, FALLOC_PUNCH_HOLE, fallocate
 PAGE = mmap.PAGESIZE
 SMALL, LARGE = 5000, 3_000_001
 MANY = 1000 if mounting.LONG else 120
-
-
-@pytest.fixture(params=["runs"] if mounting.NATIVE else ["runs", "view"])
-def both(request, shared_mount):
-    """A fresh run of a mount that the module shares, through runs/ or through a view."""
-    if not mounting.NATIVE:
-        request.node.mounts = [shared_mount]
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name)[:200]
-    write_run(shared_mount.runs, "chatdev", name)
-    return two_places(shared_mount, name, request.param == "view")
 
 
 @pytest.fixture
@@ -49,12 +38,6 @@ def few(mount, source):
     run = two_places(mounted, "run")
     run.evict = evict
     return run
-
-
-@pytest.fixture
-def opened():
-    with descriptors() as start:
-        yield start
 
 
 LOSSES = {

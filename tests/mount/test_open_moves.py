@@ -11,7 +11,7 @@ import time
 import pytest
 
 import mounting
-from helpers import descriptors, make_beside, poll, read_bytes, replace, together, two_places, write_run
+from helpers import make_beside, poll, read_bytes, replace, together, two_places, write_run
 
 PAGE = mmap.PAGESIZE
 SECONDS = 10 if mounting.LONG else 0.7
@@ -23,12 +23,6 @@ def both(request, mount, source):
     write_run(source, "chatdev", "run")
     (source / "baes").mkdir()
     return two_places(mount(source), "run", request.param == "view")
-
-
-@pytest.fixture
-def opened():
-    with descriptors() as start:
-        yield start
 
 
 # ---- moving ----

@@ -9,7 +9,6 @@ import mmap
 import multiprocessing
 import os
 import pathlib
-import re
 import shutil
 import signal
 import stat
@@ -18,28 +17,11 @@ import types
 
 import pytest
 
-import mounting
-from helpers import descriptors, error_of, make_beside, two_places, write_run
+from helpers import error_of, make_beside
 from users import as_user
 
 PAGE = mmap.PAGESIZE
 SMALL = 5000
-
-
-@pytest.fixture(params=["runs"] if mounting.NATIVE else ["runs", "view"])
-def both(request, shared_mount):
-    """A fresh run of a mount that the module shares, through runs/ or through a view."""
-    if not mounting.NATIVE:
-        request.node.mounts = [shared_mount]
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name)[:200]
-    write_run(shared_mount.runs, "chatdev", name)
-    return two_places(shared_mount, name, request.param == "view")
-
-
-@pytest.fixture
-def opened():
-    with descriptors() as start:
-        yield start
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Storms of changes, through the mount and beside it at once: when they are over, mount and disk agree everywhere."""
 
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -11,98 +10,11 @@ import threading
 import pytest
 
 import mounting
-from helpers import (CHANGES, assert_agree, assert_same_tree, assert_views_pass_through, change_status, write_run)
+from helpers import assert_agree, assert_agree_everywhere, assert_same_tree, change_status, write_run
+from storm import Storm
 from test_beside import BACKENDS, options_of
 
 OPERATIONS = 20_000 if mounting.LONG else 700
-NAMES = [f"name-{number}" for number in range(4)]
-
-
-class Storm:
-    """Random operations below one top, of which many fail, as they would for anybody who races another."""
-
-    def __init__(self, top, seed):
-        self.top = os.fspath(top)
-        self.chance = random.Random(seed)
-
-    def framework(self):
-        return os.path.join(self.top, self.chance.choice(("chatdev", "ghspec", "baes")))
-
-    def run(self):
-        return os.path.join(self.framework(), f"run-{self.chance.randrange(6)}")
-
-    def below(self):
-        return os.path.join(self.run(), *(self.chance.choice(NAMES) for _ in range(self.chance.randrange(1, 4))))
-
-    def status(self):
-        return self.chance.choice(("verified", "failed", "pending", "odd/one"))
-
-    def make_run(self):
-        framework, run_id = os.path.split(self.run())
-        write_run(self.top, os.path.basename(framework), run_id, self.status())
-
-    def change(self):
-        change_status(self.run(), self.status(), self.chance.choice(CHANGES[:3]), tokens=(self.chance.randrange(10**6), 5))
-
-    def remove_run(self):
-        shutil.rmtree(self.run())
-
-    def rename_run(self):
-        os.rename(self.run(), self.run())
-
-    def rename_framework(self):
-        os.rename(self.framework(), self.framework())
-
-    def write_file(self):
-        with open(self.below(), self.chance.choice(("wb", "ab", "r+b")), buffering=0) as file:
-            file.write(self.chance.randbytes(self.chance.randrange(1, 9000)))
-
-    def make_directory(self):
-        os.makedirs(self.below(), exist_ok=True)
-
-    def rename_below(self):
-        os.rename(self.below(), self.below())
-
-    def remove_below(self):
-        path = self.below()
-        if os.path.isdir(path):
-            shutil.rmtree(path)
-        else:
-            os.unlink(path)
-
-    def link(self):
-        os.link(self.below(), self.below())
-
-    def symlink(self):
-        os.symlink(self.chance.choice(NAMES), self.below())
-
-    def attributes(self):
-        path = self.below()
-        os.chmod(path, self.chance.choice((0o600, 0o644, 0o755, 0o700)))
-        os.utime(path, ns=(0, self.chance.randrange(10**18)))
-
-    def truncate(self):
-        os.truncate(self.below(), self.chance.randrange(8000))
-
-    def look(self):
-        """A reader, who leaves the kernel something to remember."""
-        path = self.chance.choice((self.below, self.run, self.framework))()
-        if os.path.isdir(path):
-            for name in os.listdir(path):
-                os.lstat(os.path.join(path, name))
-        else:
-            with open(path, "rb") as file:
-                file.read()
-
-    def blow(self, count):
-        frequent = [self.make_run, self.change, self.write_file, self.make_directory, self.look] * 3
-        rare = [self.remove_run, self.rename_run, self.rename_framework, self.rename_below, self.remove_below, self.link,
-                self.symlink, self.attributes, self.truncate]
-        for _ in range(count):
-            try:
-                self.chance.choice(frequent + rare)()
-            except OSError:
-                pass
 
 
 def look_at_views(mounted, stop):
@@ -118,9 +30,7 @@ def settle(mounted):
         for run in os.listdir(top) if top.is_dir() else []:
             if os.path.lexists(top / run / "metrics.json"):
                 change_status(top / run, "settled" if len(run) % 2 else "calm", "rename")
-    assert_agree(mounted, seconds=20)
-    assert_same_tree(mounted.source, mounted.runs, seconds=20)
-    assert_views_pass_through(mounted)
+    assert_agree_everywhere(mounted, seconds=20)
 
 
 @pytest.mark.threads

@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from helpers import assert_agree, assert_agree_now, assert_same_tree, assert_views_pass_through, change_status, write_run
+from helpers import (assert_agree, assert_agree_now, assert_same_tree, assert_views_pass_through, change_status, names_of_run_1,
+                     write_run, write_two_runs)
 
 PAIRS = list(itertools.permutations(range(3), 2))
 WAYS = ("runs", "by-status", "by-framework")
@@ -15,18 +16,13 @@ WAYS = ("runs", "by-status", "by-framework")
 
 @pytest.fixture
 def mounted(mount, source):
-    run = write_run(source, "chatdev", "run-1")
-    os.makedirs(os.path.join(run, "workspace", "src"))
-    for name in ("a", "b", "c"):
-        with open(os.path.join(run, "workspace", "src", name), "w", encoding="ascii") as file:
-            file.write(name * 5000)
-    write_run(source, "ghspec", "run-2", "failed")
+    write_two_runs(source)
     return mount(source)
 
 
 @pytest.fixture(params=PAIRS, ids=[f"{WAYS[a]}-to-{WAYS[b]}" for a, b in PAIRS])
 def changer_and_looker(request, mounted):
-    ways = [mounted.runs / "chatdev" / "run-1", mounted.path / "by-status" / "verified" / "run-1", mounted.path / "by-framework" / "chatdev" / "run-1"]
+    ways = names_of_run_1(mounted)
     changer, looker = (ways[number] / "workspace" / "src" for number in request.param)
     # The looker has seen everything before, so that there is something stale to be shown.
     for name in os.listdir(looker):

@@ -2,26 +2,22 @@
  * The index cache without a keeper: what is written is found again, and whatever is wrong with a file it is
  * refused, never believed.
  */
+#include "tests/unit/a_source.h"
 #include "core/base/memory.h"
 #include "core/cache/format.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
-#include <setjmp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
 #define RUN_COUNT 3
 
 struct fixture {
-    char root[64], source[80], directory[80];
     int source_fd;
     struct cache_place *place;
 };
@@ -47,24 +43,11 @@ static const struct {
 static int set_up(void **state)
 {
     struct fixture *fixture = memory_alloc_zeroed(1, sizeof(*fixture));
-    strcpy(fixture->root, "/tmp/runsfs-cache.XXXXXX");
-    if (!mkdtemp(fixture->root))
+    if (make_source(NULL) != 0)
         return -1;
-    snprintf(fixture->source, sizeof(fixture->source), "%s/source", fixture->root);
-    snprintf(fixture->directory, sizeof(fixture->directory), "%s/cache", fixture->root);
-    if (mkdir(fixture->source, 0755) != 0)
-        return -1;
-    fixture->source_fd = open(fixture->source, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    fixture->source_fd = open(source_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     *state = fixture;
-    return cache_place_open(fixture->directory, fixture->source_fd, fixture->source, &fixture->place);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
+    return cache_place_open(cache_path, fixture->source_fd, source_path, &fixture->place);
 }
 
 static int tear_down(void **state)
@@ -72,9 +55,8 @@ static int tear_down(void **state)
     struct fixture *fixture = *state;
     cache_place_close(fixture->place);
     close(fixture->source_fd);
-    int result = nftw(fixture->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     free(fixture);
-    return result;
+    return remove_source(NULL);
 }
 
 static void write_examples(const struct cache_place *place)
@@ -101,10 +83,10 @@ static void assert_examples(const struct cache *cache)
 }
 
 /* How many entries the directory of caches has. */
-static int count_files(const struct fixture *fixture)
+static int count_files(void)
 {
     char command[160];
-    snprintf(command, sizeof(command), "exit $(ls -A %s | wc -l)", fixture->directory);
+    snprintf(command, sizeof(command), "exit $(ls -A %s | wc -l)", cache_path);
     int status = system(command);
     return WEXITSTATUS(status);
 }
@@ -134,7 +116,7 @@ static void test_round_trip(void **state)
         assert_examples(cache);
         cache_free(cache);
     }
-    assert_int_equal(count_files(fixture), 1);
+    assert_int_equal(count_files(), 1);
 }
 
 static void test_an_empty_one(void **state)
@@ -255,16 +237,16 @@ static void test_each_source_has_its_own(void **state)
 {
     struct fixture *fixture = *state;
     struct cache_place *other;
-    int fd = open(fixture->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(scratch_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     char elsewhere[96];
-    snprintf(elsewhere, sizeof(elsewhere), "%s/cache", fixture->source);
-    assert_int_equal(cache_place_open(elsewhere, fd, fixture->root, &other), -EXDEV);
+    snprintf(elsewhere, sizeof(elsewhere), "%s/cache", source_path);
+    assert_int_equal(cache_place_open(elsewhere, fd, scratch_path, &other), -EXDEV);
     close(fd);
     fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    assert_int_equal(cache_place_open(fixture->directory, fd, "/", &other), -EXDEV);
+    assert_int_equal(cache_place_open(cache_path, fd, "/", &other), -EXDEV);
     close(fd);
     fd = open("/usr", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    assert_int_equal(cache_place_open(fixture->directory, fd, "/usr", &other), 0);
+    assert_int_equal(cache_place_open(cache_path, fd, "/usr", &other), 0);
     assert_string_not_equal(other->name, fixture->place->name);
     cache_place_close(other);
     close(fd);
@@ -277,13 +259,13 @@ static void test_never_in_the_source(void **state)
     char path[160];
     static const char *const below[] = {"", "/cache", "/a/b/c"};
     for (size_t i = 0; i < sizeof(below) / sizeof(*below); i++) {
-        snprintf(path, sizeof(path), "%s%s", fixture->source, below[i]);
-        assert_int_equal(cache_place_open(path, fixture->source_fd, fixture->source, &place), -EXDEV);
+        snprintf(path, sizeof(path), "%s%s", source_path, below[i]);
+        assert_int_equal(cache_place_open(path, fixture->source_fd, source_path, &place), -EXDEV);
     }
-    snprintf(path, sizeof(path), "%s/link", fixture->root);
+    snprintf(path, sizeof(path), "%s/link", scratch_path);
     assert_int_equal(symlink("source", path), 0);
-    assert_int_equal(cache_place_open(path, fixture->source_fd, fixture->source, &place), -EXDEV);
-    snprintf(path, sizeof(path), "exit $(ls -A %s | wc -l)", fixture->source);
+    assert_int_equal(cache_place_open(path, fixture->source_fd, source_path, &place), -EXDEV);
+    snprintf(path, sizeof(path), "exit $(ls -A %s | wc -l)", source_path);
     assert_int_equal(system(path), 0);
 }
 
@@ -293,10 +275,9 @@ static void test_where_others_may_write(void **state)
     struct cache_place *place;
     struct cache *cache;
     struct cache_writer *writer;
-    assert_int_equal(chmod(fixture->directory, 0770), 0);
-    assert_int_equal(cache_place_open(fixture->directory, fixture->source_fd, fixture->source, &place),
-                     -EPERM);
-    assert_int_equal(chmod(fixture->directory, 0700), 0);
+    assert_int_equal(chmod(cache_path, 0770), 0);
+    assert_int_equal(cache_place_open(cache_path, fixture->source_fd, source_path, &place), -EPERM);
+    assert_int_equal(chmod(cache_path, 0700), 0);
     write_examples(fixture->place);
     assert_int_equal(fchmodat(fixture->place->directory_fd, fixture->place->name, 0602, 0), 0);
     assert_int_equal(cache_load(fixture->place, &cache), -EPERM);
@@ -310,9 +291,8 @@ static void test_where_others_may_write(void **state)
         return;
     assert_int_equal(fchownat(fixture->place->directory_fd, fixture->place->name, 1, 1, 0), 0);
     assert_int_equal(cache_load(fixture->place, &cache), -EPERM);
-    assert_int_equal(chown(fixture->directory, 1, 1), 0);
-    assert_int_equal(cache_place_open(fixture->directory, fixture->source_fd, fixture->source, &place),
-                     -EPERM);
+    assert_int_equal(chown(cache_path, 1, 1), 0);
+    assert_int_equal(cache_place_open(cache_path, fixture->source_fd, source_path, &place), -EPERM);
     assert_int_equal(cache_write_begin(fixture->place, &writer), 0); /* what is open stays good */
     assert_int_equal(cache_write_end(writer), 0);
 }
@@ -325,7 +305,7 @@ static void test_two_writers(void **state)
     assert_int_equal(cache_write_begin(fixture->place, &second), -EAGAIN);
     assert_int_equal(cache_write_end(first), 0);
     write_examples(fixture->place);
-    assert_int_equal(count_files(fixture), 1);
+    assert_int_equal(count_files(), 1);
 }
 
 /* What a killed process left is written over. */
@@ -339,7 +319,7 @@ static void test_a_temporary_that_was_left(void **state)
     assert_int_equal(ftruncate(fd, 100000), 0);
     close(fd);
     write_examples(fixture->place);
-    assert_int_equal(count_files(fixture), 1);
+    assert_int_equal(count_files(), 1);
     assert_int_equal(cache_load(fixture->place, &cache), 0);
     assert_examples(cache);
     cache_free(cache);
@@ -363,7 +343,7 @@ static void test_no_room(void **state)
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     assert_int_equal(begun, 0);
     assert_int_equal(ended, -EFBIG);
-    assert_int_equal(count_files(fixture), 1);
+    assert_int_equal(count_files(), 1);
     assert_int_equal(cache_load(fixture->place, &cache), 0);
     assert_examples(cache);
     cache_free(cache);

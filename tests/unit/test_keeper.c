@@ -3,69 +3,19 @@
  * looked at again. Directories that take each other's place are the point: members are dropped while others
  * are looked at.
  */
+#include "tests/unit/a_source.h"
 #include "core/base/memory.h"
-#include "core/keeper/keeper.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
-#include <cmocka.h>
 
-static char source[64];
-
-static void shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void shell(const char *format, ...)
+static struct keeper *open_unwatched(bool read_only)
 {
-    char command[1024], whole[1200];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(command, sizeof(command), format, arguments);
-    va_end(arguments);
-    snprintf(whole, sizeof(whole), "cd %s && { %s; }", source, command);
-    assert_int_equal(system(whole), 0);
-}
-
-static void make_run(const char *path, const char *status)
-{
-    shell("mkdir -p '%s' && printf '{\"verification_status\": \"%s\"}' > '%s/metrics.json'", path, status,
-          path);
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    strcpy(source, "/tmp/runsfs-keeper.XXXXXX");
-    return mkdtemp(source) ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return nftw(source, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static struct keeper *open_keeper(bool read_only)
-{
-    struct keeper *keeper;
-    struct keeper_options options = {.read_only = read_only, .watch = WATCH_POLL};
-    assert_int_equal(keeper_open(source, &options, &keeper), 0);
-    return keeper;
+    return open_keeper(&(struct keeper_options){.read_only = read_only, .watch = WATCH_POLL});
 }
 
 /* Every run as "path=status ", in the manifest's order, after everything was looked at. */
@@ -90,7 +40,7 @@ static void assert_runs(struct keeper *keeper, const char *expected)
 static void test_runs_come_and_go(void **state)
 {
     (void)state;
-    struct keeper *keeper = open_keeper(true);
+    struct keeper *keeper = open_unwatched(true);
     assert_runs(keeper, "");
     make_run("a/1", "verified");
     shell("mkdir -p a/aborted .git/x && cp a/1/metrics.json .git/x && ln -s a link && ln -s 1 a/2");
@@ -109,7 +59,7 @@ static void test_frameworks_take_each_others_place(void **state)
     make_run("a/1", "one");
     make_run("b/2", "two");
     make_run("c/3", "three");
-    struct keeper *keeper = open_keeper(true);
+    struct keeper *keeper = open_unwatched(true);
     shell("mv a t && mv b a && mv c b && mv t c");
     assert_runs(keeper, "c/1=one a/2=two b/3=three ");
     /* A framework becomes the place of a run in another, and the reverse. */
@@ -131,7 +81,7 @@ static void test_runs_take_each_others_place(void **state)
         snprintf(status, sizeof(status), "s%d", run);
         make_run(path, status);
     }
-    struct keeper *keeper = open_keeper(true);
+    struct keeper *keeper = open_unwatched(true);
     shell("cd a && mv 0 t && for i in 1 2 3 4 5 6 7; do mv $i $((i - 1)); done && mv t 7");
     assert_runs(keeper, "a/0=s1 a/1=s2 a/2=s3 a/3=s4 a/4=s5 a/5=s6 a/6=s7 a/7=s0 ");
     shell("cd a && rm -r 0 2 4 && mv 1 0 && mv 3 2 && mkdir ../b && mv 5 6 ../b");
@@ -144,12 +94,12 @@ static void test_last_good_values(void **state)
     (void)state;
     make_run("a/1", "verified");
     make_run("a/2", "verified");
-    struct keeper *keeper = open_keeper(false);
+    struct keeper *keeper = open_unwatched(false);
     shell("printf '{\"verif' > a/1/metrics.json");
     assert_runs(keeper, "a/1=verified a/2=verified ");
     keeper_close(keeper);
     /* Also by one that never saw it whole: the manifest has it. */
-    keeper = open_keeper(false);
+    keeper = open_unwatched(false);
     assert_runs(keeper, "a/1=verified a/2=verified ");
     make_run("a/1", "failed");
     assert_runs(keeper, "a/1=failed a/2=verified ");
@@ -161,11 +111,11 @@ static void test_one_file_in_two_runs(void **state)
     (void)state;
     make_run("a/1", "verified");
     shell("mkdir a/2 && ln a/1/metrics.json a/2/metrics.json");
-    struct keeper *keeper = open_keeper(true);
+    struct keeper *keeper = open_unwatched(true);
     shell("printf '{\"verification_status\": \"failed\"}' > a/2/metrics.json");
     struct stat st;
     char path[128];
-    snprintf(path, sizeof(path), "%s/a/1/metrics.json", source);
+    snprintf(path, sizeof(path), "%s/a/1/metrics.json", source_path);
     assert_int_equal(stat(path, &st), 0);
     keeper_note_content(keeper, st.st_ino);
     struct index *index = keeper_lock(keeper);
@@ -180,7 +130,7 @@ static void test_links_made_later(void **state)
     (void)state;
     make_run("a/1", "verified");
     make_run("a/3", "verified");
-    struct keeper *keeper = open_keeper(true);
+    struct keeper *keeper = open_unwatched(true);
     shell("cp -al a/1 a/2");
     assert_runs(keeper, "a/1=verified a/2=verified a/3=verified ");
     shell("printf '{\"verification_status\": \"failed\"}' > a/2/metrics.json");
@@ -205,7 +155,7 @@ static void test_a_manifest_too_large_to_read_is_kept_and_replaced(void **state)
     (void)state;
     make_run("a/1", "verified");
     shell("truncate -s 2G runs_manifest.json");
-    keeper_close(open_keeper(false));
+    keeper_close(open_unwatched(false));
     shell("grep -q a/1 runs_manifest.json && test $(stat -c %%s runs_manifest.json.broken) -gt 2000000000");
 }
 
@@ -214,11 +164,11 @@ static void test_what_is_not_understood_is_not_replaced_without_a_copy(void **st
     (void)state;
     make_run("a/1", "verified");
     shell("printf '{\"precious' > runs_manifest.json && mkdir -p runs_manifest.json.broken/x");
-    struct keeper *keeper = open_keeper(false);
+    struct keeper *keeper = open_unwatched(false);
     assert_int_not_equal(keeper_flush(keeper), 0);
     keeper_close(keeper);
     shell("grep -q precious runs_manifest.json && rm -r runs_manifest.json.broken");
-    keeper_close(open_keeper(false));
+    keeper_close(open_unwatched(false));
     shell("grep -q precious runs_manifest.json.broken && grep -q a/1 runs_manifest.json");
 }
 
@@ -226,15 +176,15 @@ static void test_manifest_is_written_and_adopted(void **state)
 {
     (void)state;
     make_run("a/1", "verified");
-    keeper_close(open_keeper(false));
+    keeper_close(open_unwatched(false));
     shell("grep -q '\"path\": \"a/1\"' runs_manifest.json");
     shell("sed -i 's/\"version\"/\"note\": 1,\\n  \"version\"/; s/verified/failed/' runs_manifest.json");
-    struct keeper *keeper = open_keeper(true);
+    struct keeper *keeper = open_unwatched(true);
     assert_int_equal(keeper_manifest_finding(keeper, NULL), MANIFEST_DIFFERS);
     keeper_close(keeper);
-    keeper_close(open_keeper(false));
+    keeper_close(open_unwatched(false));
     shell("grep -q '\"note\": 1' runs_manifest.json && grep -q verified runs_manifest.json");
-    keeper = open_keeper(true);
+    keeper = open_unwatched(true);
     assert_int_equal(keeper_manifest_finding(keeper, NULL), MANIFEST_TRUE);
     keeper_close(keeper);
 }
@@ -267,7 +217,7 @@ static void test_changes_without_end(void **state)
         snprintf(path, sizeof(path), "a/%d", i);
         make_run(path, "x");
     }
-    struct noting noting = {.keeper = open_keeper(true)};
+    struct noting noting = {.keeper = open_unwatched(true)};
     struct index *index = keeper_lock(noting.keeper);
     size_t count = 0;
     for (struct run *run = index_first(index); run; run = index_next(index, run))
@@ -296,36 +246,36 @@ static void test_a_source_that_can_not_be_listed_keeps_its_manifest(void **state
     if (geteuid() == 0)
         skip();
     make_run("a/1", "verified");
-    keeper_close(open_keeper(false));
+    keeper_close(open_unwatched(false));
     shell("cp runs_manifest.json before && chmod 0 a");
-    struct keeper *keeper = open_keeper(false);
+    struct keeper *keeper = open_unwatched(false);
     assert_int_equal(keeper_flush(keeper), -EACCES);
     keeper_close(keeper);
     shell("chmod 755 a && cmp before runs_manifest.json");
     /* One that never held a run does not matter. */
     make_run("a/2", "verified");
     shell("mkdir -m 0 lost+found");
-    keeper_close(open_keeper(false));
+    keeper_close(open_unwatched(false));
     shell("chmod 755 lost+found && grep -q a/2 runs_manifest.json");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_runs_come_and_go, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_frameworks_take_each_others_place, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_runs_take_each_others_place, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_last_good_values, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_one_file_in_two_runs, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_links_made_later, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_manifest_too_large_to_read_is_kept_and_replaced, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_what_is_not_understood_is_not_replaced_without_a_copy, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_manifest_is_written_and_adopted, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_changes_without_end, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_source_that_can_not_be_listed_keeps_its_manifest, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_runs_come_and_go, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_frameworks_take_each_others_place, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_runs_take_each_others_place, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_last_good_values, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_one_file_in_two_runs, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_links_made_later, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_a_manifest_too_large_to_read_is_kept_and_replaced, make_source,
+                                        remove_source),
+        cmocka_unit_test_setup_teardown(test_what_is_not_understood_is_not_replaced_without_a_copy,
+                                        make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_manifest_is_written_and_adopted, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_changes_without_end, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_a_source_that_can_not_be_listed_keeps_its_manifest, make_source,
+                                        remove_source),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

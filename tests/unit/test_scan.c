@@ -2,47 +2,29 @@
  * The first scan of a whole source: by one thread or by many, from files or from the index cache, it comes to
  * the same index.
  */
+#include "tests/unit/a_source.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include "core/cache/cache.h"
 #include "core/keeper/keeper_internal.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#include <cmocka.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #define FRAMEWORKS 5
 #define RUNS_EACH 300
 
-static char root[64], source[80], cache_directory[80];
-
-static void shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void shell(const char *format, ...)
-{
-    char command[1024], whole[1200];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(command, sizeof(command), format, arguments);
-    va_end(arguments);
-    snprintf(whole, sizeof(whole), "cd %s && { %s; }", source, command);
-    assert_int_equal(system(whole), 0);
-}
-
 static void put(const char *framework, const char *run, const char *file, const char *content)
 {
     char path[400];
-    snprintf(path, sizeof(path), "%s/%s", source, framework);
+    snprintf(path, sizeof(path), "%s/%s", source_path, framework);
     mkdir(path, 0755);
-    snprintf(path, sizeof(path), "%s/%s/%s", source, framework, run);
+    snprintf(path, sizeof(path), "%s/%s/%s", source_path, framework, run);
     mkdir(path, 0755);
-    snprintf(path, sizeof(path), "%s/%s/%s/%s", source, framework, run, file);
+    snprintf(path, sizeof(path), "%s/%s/%s/%s", source_path, framework, run, file);
     FILE *stream = fopen(path, "w");
     assert_non_null(stream);
     fputs(content, stream);
@@ -51,7 +33,7 @@ static void put(const char *framework, const char *run, const char *file, const 
 
 /* Runs of all kinds: with one file and the other, aborted ones, broken ones, some of one time, some without.
  */
-static void make_source(void)
+static void make_runs(void)
 {
     char framework[16], run[32], content[200];
     for (int number = 0; number < FRAMEWORKS * RUNS_EACH; number++) {
@@ -72,38 +54,10 @@ static void make_source(void)
     }
 }
 
-static int set_up(void **state)
+static struct keeper *open_cached(enum watch_backend watch, enum keeper_cache cache)
 {
-    (void)state;
-    strcpy(root, "/tmp/runsfs-scan.XXXXXX");
-    if (!mkdtemp(root))
-        return -1;
-    snprintf(source, sizeof(source), "%s/source", root);
-    snprintf(cache_directory, sizeof(cache_directory), "%s/cache", root);
-    return mkdir(source, 0755);
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-static struct keeper *open_keeper(enum keeper_cache cache)
-{
-    struct keeper *keeper;
-    struct keeper_options options = {
-        .read_only = true, .watch = WATCH_POLL, .cache = cache, .cache_directory = cache_directory};
-    assert_int_equal(keeper_open(source, &options, &keeper), 0);
-    return keeper;
+    return open_keeper(&(struct keeper_options){
+        .read_only = true, .watch = watch, .cache = cache, .cache_directory = cache_path});
 }
 
 /* All that a look can tell: the manifest but for its time, the views' lists in their order, faults. */
@@ -142,7 +96,7 @@ static void describe(struct keeper *keeper, struct buffer *out)
 static struct buffer scan(enum keeper_cache cache, size_t expected_recalled)
 {
     struct buffer description = {0};
-    struct keeper *keeper = open_keeper(cache);
+    struct keeper *keeper = open_cached(WATCH_POLL, cache);
     assert_int_equal(keeper->recalled, expected_recalled);
     describe(keeper, &description);
     keeper_close(keeper);
@@ -158,7 +112,7 @@ static void assert_same(struct buffer *a, struct buffer *b)
 static void test_threads_make_no_difference(void **state)
 {
     (void)state;
-    make_source();
+    make_runs();
     cpu_set_t before, one;
     assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
     int core = 0;
@@ -185,7 +139,7 @@ static void wait_until_old(void)
 static void test_the_cache_makes_no_difference(void **state)
 {
     (void)state;
-    make_source();
+    make_runs();
     struct buffer read = scan(KEEPER_CACHE_NONE, 0), other;
     other = scan(KEEPER_CACHE_USE, 0); /* writes one, without runs that are this fresh */
     assert_same(&read, &other);
@@ -236,13 +190,13 @@ static void test_every_change_is_seen(void **state)
         recalled += changes[i].recalled;
     }
     wait_until_old();
-    keeper_close(open_keeper(KEEPER_CACHE_RENEW));
-    struct keeper *keeper = open_keeper(KEEPER_CACHE_USE);
+    keeper_close(open_cached(WATCH_POLL, KEEPER_CACHE_RENEW));
+    struct keeper *keeper = open_cached(WATCH_POLL, KEEPER_CACHE_USE);
     assert_int_equal(keeper->recalled, 3 * CHANGES);
     keeper_close(keeper);
     for (size_t i = 0; i < CHANGES; i++)
         shell("cd %zu && %s", i, changes[i].change);
-    keeper = open_keeper(KEEPER_CACHE_USE);
+    keeper = open_cached(WATCH_POLL, KEEPER_CACHE_USE);
     struct index *index = keeper_lock(keeper);
     for (size_t i = 0; i < CHANGES; i++) {
         snprintf(framework, sizeof(framework), "%zu", i);
@@ -258,7 +212,7 @@ static void test_every_change_is_seen(void **state)
 
 static void assert_status(const char *run_name, const char *status, size_t recalled)
 {
-    struct keeper *keeper = open_keeper(KEEPER_CACHE_USE);
+    struct keeper *keeper = open_cached(WATCH_POLL, KEEPER_CACHE_USE);
     assert_int_equal(keeper->recalled, recalled);
     struct run *run = index_find(keeper_lock(keeper), SLICE_LITERAL("a"), slice_of(run_name));
     if (status)
@@ -275,7 +229,7 @@ static void test_what_has_links_is_read(void **state)
     put("a", "1", "metrics.json", "{\"verification_status\": \"A\"}");
     put("a", "2", "metrics.json", "{}");
     wait_until_old();
-    keeper_close(open_keeper(KEEPER_CACHE_USE));
+    keeper_close(open_cached(WATCH_POLL, KEEPER_CACHE_USE));
     assert_status("1", "A", 2);
     shell("ln a/1/metrics.json beside");
     wait_until_old();
@@ -287,13 +241,8 @@ static void test_what_has_links_is_read(void **state)
 static void test_what_was_watched_becomes_certain(void **state)
 {
     (void)state;
-    struct keeper *keeper;
-    struct keeper_options options = {.read_only = true,
-                                     .watch = WATCH_INOTIFY,
-                                     .cache = KEEPER_CACHE_USE,
-                                     .cache_directory = cache_directory};
     put("a", "1", "metrics.json", "{\"verification_status\": \"A\"}");
-    assert_int_equal(keeper_open(source, &options, &keeper), 0);
+    struct keeper *keeper = open_cached(WATCH_INOTIFY, KEEPER_CACHE_USE);
     assert_int_equal(keeper_start(keeper, NULL, NULL), 0);
     wait_until_old();
     put("a", "2", "metrics.json", "{\"verification_status\": \"A\"}");
@@ -307,21 +256,21 @@ static void test_a_damaged_cache_is_made_anew(void **state)
     (void)state;
     put("a", "1", "metrics.json", "{\"verification_status\": \"A\"}");
     wait_until_old();
-    keeper_close(open_keeper(KEEPER_CACHE_USE));
-    shell("for file in %s/*.index; do printf x >> $file; done", cache_directory);
+    keeper_close(open_cached(WATCH_POLL, KEEPER_CACHE_USE));
+    shell("for file in %s/*.index; do printf x >> $file; done", cache_path);
     assert_status("1", "A", 0);
     assert_status("1", "A", 1);
-    shell("test $(ls %s | wc -l) = 1 && test $(ls | wc -l) = 1", cache_directory);
+    shell("test $(ls %s | wc -l) = 1 && test $(ls | wc -l) = 1", cache_path);
 }
 
 static void test_no_cache_where_there_is_no_place(void **state)
 {
     (void)state;
     put("a", "1", "metrics.json", "{\"verification_status\": \"A\"}");
-    strcpy(cache_directory, source);
+    strcpy(cache_path, source_path);
     for (int i = 0; i < 2; i++)
         assert_status("1", "A", 0);
-    strcpy(cache_directory, "/proc/1/nothing");
+    strcpy(cache_path, "/proc/1/nothing");
     assert_status("1", "A", 0);
     shell("test $(ls | wc -l) = 1");
 }
@@ -329,13 +278,13 @@ static void test_no_cache_where_there_is_no_place(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_threads_make_no_difference, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_the_cache_makes_no_difference, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_every_change_is_seen, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_has_links_is_read, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_what_was_watched_becomes_certain, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_damaged_cache_is_made_anew, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_no_cache_where_there_is_no_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_threads_make_no_difference, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_the_cache_makes_no_difference, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_every_change_is_seen, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_what_has_links_is_read, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_what_was_watched_becomes_certain, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_a_damaged_cache_is_made_anew, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_no_cache_where_there_is_no_place, make_source, remove_source),
     };
     log_configure(false, LOG_LEVEL_NONE);
     return cmocka_run_group_tests(tests, NULL, NULL);
