@@ -125,8 +125,9 @@ int config_find_field(const struct config *config, struct slice name);
 
 /* The text of runsfs.json with one more path (of a run, below the source) in `exclude`, appended to new_text:
  * all else stays byte for byte. old_text may be absent. Wildcards in path are escaped, so that it excludes
- * this one alone. 0; -EBADMSG where old_text is no valid configuration; -ENOSPC where `exclude` is full;
- * -EEXIST where the path is excluded already: then new_text is left as it was. */
+ * this one alone. 0; -EBADMSG where old_text is no valid configuration; -ENOSPC where it or `exclude` is
+ * full; -EEXIST where the path is excluded already; -EINVAL where path is no path of a run. On an error
+ * new_text is as it was. */
 int config_text_with_exclude(struct slice old_text, const char *path, struct buffer *new_text);
 
 #endif
