@@ -172,19 +172,16 @@ bool git_has_repository(const char *source_path)
 static void look_above(const char *source_path, struct finding_list *findings)
 {
     struct buffer out = {0}, rule = {0};
-    char *const arguments[] = {
-        "git", "-C", (char *)source_path, "check-ignore", "--no-index", "-v", "-z", "--", ".gitignore", NULL};
-    /* The answer: the rule's file, line and pattern, and the path, each ended by a NUL. */
-    if (ask_git(arguments, &out) == 0) {
-        const char *file = out.bytes, *line = file + strlen(file) + 1;
-        const char *end = out.bytes + out.length;
-        const char *pattern = line < end ? line + strlen(line) + 1 : end;
-        if (pattern < end && *pattern != '!') {
-            append_quoted(&rule, slice_of(pattern));
-            finding_add(findings, FINDING_GIT, slice_of(file),
-                        "line %s, %s, keeps Git from looking into the source at all; take it out", line,
-                        rule.bytes);
-        }
+    char *const ask[] = {"git",        "-C", (char *)source_path, "check-ignore", "--no-index", "-q", "--",
+                         ".gitignore", NULL};
+    char *const tell[] = {"git",        "-C", (char *)source_path, "check-ignore", "--no-index", "-v", "--",
+                          ".gitignore", NULL};
+    /* With -v it tells of rules that take back, too. Its answer is FILE:LINE:PATTERN, a tab and the path. */
+    if (ask_git(ask, &out) == 0 && ask_git(tell, &out) == 0) {
+        const char *tab = memchr(out.bytes, '\t', out.length);
+        append_quoted(&rule, (struct slice){out.bytes, tab ? (size_t)(tab - out.bytes) : out.length});
+        finding_add(findings, FINDING_GIT, SLICE_LITERAL(".gitignore"),
+                    "a rule above it, %s, keeps Git from looking in here at all; take that out", rule.bytes);
     }
     buffer_free(&rule);
     buffer_free(&out);

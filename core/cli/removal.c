@@ -30,6 +30,7 @@ static const char container_name[] = "removed", container_prefix[] = ".removed."
 
 struct deletion {
     unsigned again;
+    const char *container;
     struct buffer *path; /* of the first thing that could not be deleted; NULL where nobody asks */
 };
 
@@ -49,8 +50,10 @@ static bool make_writable(int directory_fd, const char *name)
 static int fail(struct tree_walk *walk, const char *name, int error)
 {
     const struct deletion *deletion = tree_context(walk);
-    if (deletion->path && deletion->path->length == 0)
+    if (deletion->path && deletion->path->length == 0) {
+        buffer_append_format(deletion->path, "%s/", deletion->container);
         tree_append_path(walk, name, deletion->path);
+    }
     return error == -EXDEV ? -EBUSY : error;
 }
 
@@ -91,7 +94,7 @@ static int delete_fault(struct tree_walk *walk, int directory_fd, const char *na
 /* Deletes a container and all in it. */
 static int delete_container(int framework_fd, const char *container, struct buffer *path)
 {
-    struct deletion deletion = {.path = path};
+    struct deletion deletion = {.container = container, .path = path};
     const struct tree_visitor visitor = {delete_file, enter_directory, delete_directory, delete_fault,
                                          &deletion};
     CLEANUP_FD int fd = tree_open(framework_fd, container, false);
