@@ -40,5 +40,22 @@
 #define LIMIT_CACHE_BYTES (1ull << 30)
 /* Threads at once (a team) for a piece of work that takes all cores; each holds some descriptors of its own. */
 #define LIMIT_TEAM_THREADS 16
+/* The configuration: bytes of its file (10,000 excluded paths are about 1 MB), and of each thing in it so
+ * many that no directory's name and no run costs more than a few comparisons. */
+#define LIMIT_CONFIG_BYTES (4u << 20)
+#define LIMIT_CONFIG_LAYOUTS 16
+#define LIMIT_CONFIG_DEPTH 4
+#define LIMIT_CONFIG_TRACKED 64
+#define LIMIT_CONFIG_EXCLUDE 10000
+/* Excluded paths with wildcards: every one is tried on every run. */
+#define LIMIT_CONFIG_EXCLUDE_GLOBS 1000
+#define LIMIT_CONFIG_FILES 16
+#define LIMIT_CONFIG_FIELDS 64
+#define LIMIT_CONFIG_FIELD_SOURCES 16
+#define LIMIT_CONFIG_FIELD_NAME_BYTES 64
+#define LIMIT_CONFIG_POINTER_STEPS 32
+#define LIMIT_CONFIG_VIEWS 16
+/* The manifest's own name: what is made of it for temporary files must still be a name. */
+#define LIMIT_CONFIG_MANIFEST_NAME_BYTES 200
 
 #endif
