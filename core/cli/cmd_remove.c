@@ -1,10 +1,11 @@
 /*
- * `runs remove RUN...`: deletes runs and their entries, having asked.
+ * `runs remove RUN...`: deletes runs and their entries, having asked; or excludes them, with --keep-files.
  */
 #include "core/base/memory.h"
 #include "core/cli/cli.h"
 #include "core/cli/display.h"
 #include "core/cli/entry.h"
+#include "core/cli/exclude.h"
 #include "core/cli/pick.h"
 #include "core/cli/removal.h"
 #include "core/cli/tree.h"
@@ -177,25 +178,50 @@ static enum cli_status remove_target(const struct targets *targets, const struct
     return status;
 }
 
-/* Also after an error: what is gone is to be gone from the manifest too. */
+static enum cli_status renew_manifest(const struct targets *targets)
+{
+    struct keeper *keeper = open_source(targets->source_path, false, false);
+    if (!keeper)
+        return CLI_ERROR;
+    enum cli_status status = write_manifest(keeper, targets->source_path);
+    keeper_close(keeper);
+    return status;
+}
+
+/* The manifest is written also after an error: what is gone is to be gone from there too. */
 static enum cli_status remove_targets(const struct targets *targets)
 {
     enum cli_status status = CLI_OK;
     for (size_t i = 0; i < targets->count; i++)
         if (remove_target(targets, &targets->list[i]) != CLI_OK)
             status = CLI_ERROR;
-    struct keeper *keeper = open_source(targets->source_path, false, false);
-    if (!keeper)
-        return CLI_ERROR;
-    if (write_manifest(keeper, targets->source_path) != CLI_OK)
-        status = CLI_ERROR;
-    keeper_close(keeper);
+    return renew_manifest(targets) == CLI_OK ? status : CLI_ERROR;
+}
+
+static enum cli_status exclude_targets(const struct targets *targets)
+{
+    struct buffer lines = {0};
+    const char **paths = memory_alloc_zeroed(targets->count, sizeof(*paths));
+    for (size_t i = 0; i < targets->count; i++) {
+        paths[i] = targets->list[i].path;
+        display_append(&lines, slice_of(paths[i]));
+        buffer_append_text(&lines, ": excluded, its files stay\n");
+    }
+    enum cli_status status = exclude_paths(targets->source_fd, targets->source_path, paths, targets->count);
+    if (status == CLI_OK)
+        status = renew_manifest(targets);
+    if (status == CLI_OK)
+        status = cli_print(&lines);
+    free(paths);
+    buffer_free(&lines);
     return status;
 }
 
 static enum cli_status remove_named(struct targets *targets, const struct cli_options *options)
 {
     enum cli_status status = pick_targets(targets, options);
+    if (status == CLI_OK && (options->set & CLI_OPTION_KEEP_FILES))
+        return exclude_targets(targets);
     if (status == CLI_OK)
         status = measure_targets(targets);
     if (status != CLI_OK)
@@ -210,7 +236,8 @@ static enum cli_status remove_named(struct targets *targets, const struct cli_op
 static enum cli_status run_remove(const struct cli_options *options)
 {
     enum cli_status status = CLI_ERROR;
-    if (!(options->set & CLI_OPTION_YES) && !isatty(STDIN_FILENO)) {
+    /* What --keep-files does can be undone; it asks nobody. */
+    if (!(options->set & (CLI_OPTION_YES | CLI_OPTION_KEEP_FILES)) && !isatty(STDIN_FILENO)) {
         cli_error("remove: there is nobody to ask; give --yes to have it done all the same");
         return CLI_ERROR;
     }
@@ -233,6 +260,7 @@ const struct command command_remove = {
     .summary = "deletes runs and their entries (asks first)",
     .help =
         "usage: runs remove [-C DIR] [--yes] RUN...\n"
+        "       runs remove [-C DIR] --keep-files RUN...\n"
         "\n"
         "Deletes runs, all files of them, and their entries in the manifest. It says what that would be and\n"
         "asks first; without a terminal it does nothing unless told --yes. RUN is a run id or as much of "
@@ -243,6 +271,7 @@ const struct command command_remove = {
         "\n"
         "    runs remove 0a1b2c                     asks: chatdev/0a1b2c3d: 512 MB in 1.23k files\n"
         "    runs remove --yes 0a1b chatdev/7f      two of them, without asking\n"
+        "    runs remove --keep-files 0a1b          leaves its files: lists it under exclude in runsfs.json\n"
         "    runs list --json | jq -r '.[] | select(.verification_status == \"failed\") | .path' |\n"
         "        xargs -d '\\n' runs remove --yes    every run that failed\n"
         "\n"
@@ -251,7 +280,7 @@ const struct command command_remove = {
         "makes\n"
         "no difference. Exit status: 0; 1 where there is no such run, or the answer was no; 2 for an "
         "error.\n",
-    .accepts = CLI_OPTION_YES,
+    .accepts = CLI_OPTION_YES | CLI_OPTION_KEEP_FILES,
     .argument = CLI_ARGUMENT_RUNS,
     .run = run_remove,
 };

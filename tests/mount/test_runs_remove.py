@@ -195,3 +195,39 @@ def test_a_run_that_is_at_work_is_removed_all_the_same(filled):
     finally:
         writer.kill()
         writer.wait()
+
+
+# ---- --keep-files ----
+
+
+def test_keep_files(filled):
+    before = tree(filled / "chatdev")
+    output = succeeded(runs_command("-C", filled, "remove", "--keep-files", "0a1b", "ff"))
+    assert output == "chatdev/0a1b: excluded, its files stay\nghspec/ff: excluded, its files stay\n"
+    assert json.loads((filled / "runsfs.json").read_bytes()) == {"exclude": ["chatdev/0a1b", "ghspec/ff"]}
+    assert tree(filled / "chatdev") == before
+    assert sorted(os.listdir(filled)) == ["chatdev", "ghspec", "runs_manifest.json", "runsfs.json"]
+
+
+def test_keep_files_in_a_configuration_that_is_there(filled):
+    path = filled / "runsfs.json"
+    path.write_text('{\n    "exclude": ["old/one"],\n    "tracked": ["*.md"]\n}\n')
+    path.chmod(0o640)
+    succeeded(runs_command("-C", filled, "remove", "--keep-files", "0a1b"))
+    assert json.loads(path.read_bytes()) == {"exclude": ["old/one", "chatdev/0a1b"], "tracked": ["*.md"]}
+    assert path.read_text().endswith(',\n    "tracked": ["*.md"]\n}\n')
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_keep_files_and_a_broken_configuration(filled):
+    (filled / "runsfs.json").write_text("{")
+    result = failed(runs_command("-C", filled, "remove", "--keep-files", "0a1b"), 2)
+    assert "runsfs.json" in result.stderr and len(result.stderr.splitlines()) == 1
+    assert (filled / "runsfs.json").read_text() == "{"
+
+
+def test_keep_files_through_a_mount(filled, mount):
+    mounted = mount(filled)
+    succeeded(runs_command("remove", "--keep-files", "0a1b", cwd=mounted.path / "by-status"))
+    assert json.loads((filled / "runsfs.json").read_bytes()) == {"exclude": ["chatdev/0a1b"]}
+    assert (filled / "chatdev/0a1b/workspace/deep/big").exists()
