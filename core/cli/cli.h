@@ -5,6 +5,7 @@
 #ifndef RUNSFS_CLI_CLI_H
 #define RUNSFS_CLI_CLI_H
 
+#include "core/config/config.h"
 #include "core/keeper/keeper.h"
 
 /* The exit status of every command. */
@@ -96,6 +97,9 @@ char *find_source(const char *directory);
  * opening. Unless read_only the manifest is written where it is not true. With read_all every run is read, be
  * it in the index cache or not. NULL after an error was printed. */
 struct keeper *open_source(const char *source_path, bool read_only, bool read_all);
+/* The configuration of a source, which is open as source_fd; to be let go with config_unref. NULL after an
+ * error was printed. */
+struct config *open_config(int source_fd, const char *source_path);
 /* Has the manifest that a writable keeper knows on disk, or an error printed. */
 enum cli_status write_manifest(struct keeper *keeper, const char *source_path);
 

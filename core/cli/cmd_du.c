@@ -30,6 +30,7 @@ struct measured_run {
 
 struct measured_list {
     int source_fd;
+    struct config *config;
     struct measured_run *runs;
     size_t count;
     atomic_size_t next;
@@ -56,7 +57,8 @@ static bool measure_next(struct measured_list *list)
     size_t next = atomic_fetch_add(&list->next, 1);
     if (next >= list->count)
         return false;
-    list->runs[next].error = usage_measure(list->source_fd, list->runs[next].path, &list->runs[next].usage);
+    struct measured_run *run = &list->runs[next];
+    run->error = usage_measure(list->source_fd, run->path, list->config, &run->usage);
     return true;
 }
 
@@ -91,6 +93,7 @@ static void list_free(struct measured_list *list)
     }
     free(list->runs);
     usage_free(&list->total);
+    config_unref(list->config);
 }
 
 /* ---- for people ---- */
@@ -207,9 +210,12 @@ static enum cli_status tell_of_faults(const struct measured_list *list)
     return CLI_ERROR;
 }
 
-static enum cli_status du(struct keeper *keeper, unsigned set)
+static enum cli_status du(struct keeper *keeper, const char *source_path, unsigned set)
 {
     struct measured_list list = {.source_fd = source_root_fd(keeper_source(keeper))};
+    list.config = open_config(list.source_fd, source_path);
+    if (!list.config)
+        return CLI_ERROR;
     struct buffer out = {0};
     bool is_apparent = set & CLI_OPTION_APPARENT_SIZE;
     list_runs(keeper, &list);
@@ -233,7 +239,7 @@ static enum cli_status run_du(const struct cli_options *options)
     char *source_path = find_source(options->directory);
     struct keeper *keeper = source_path ? open_source(source_path, true, false) : NULL;
     if (keeper) {
-        status = du(keeper, options->set);
+        status = du(keeper, source_path, options->set);
         keeper_close(keeper);
     }
     free(source_path);

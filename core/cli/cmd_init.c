@@ -23,7 +23,8 @@ static enum cli_status refuse(const char *source_path, int error)
 }
 
 /* Brings the block into the source's .gitignore. *change is set. */
-static enum cli_status put_block(const char *source_path, int source_fd, enum ignore_change *change)
+static enum cli_status put_block(const char *source_path, int source_fd, const struct config *config,
+                                 enum ignore_change *change)
 {
     struct buffer content = {0}, block = {0}, wanted = {0};
     enum cli_status status = CLI_OK;
@@ -32,7 +33,8 @@ static enum cli_status put_block(const char *source_path, int source_fd, enum ig
     if (error == -ENOENT)
         error = 0;
     if (error == 0) {
-        ignore_append_block(&block, manifest_file_name(source_fd));
+        ignore_append_block(&block, config,
+                            config->manifest_name ? config->manifest_name : manifest_file_name(source_fd));
         int put = ignore_put_block(buffer_slice(&content), buffer_slice(&block), &wanted, &line);
         if (put < 0) {
             cli_error(
@@ -79,14 +81,16 @@ static enum cli_status init(const char *source_path)
         cli_error("%s: %s; give the directory that holds the runs", source_path, strerrordesc_np(errno));
         return CLI_ERROR;
     }
-    enum cli_status status = put_block(source_path, fd, &change);
+    struct config *config = open_config(fd, source_path);
+    enum cli_status status = config ? put_block(source_path, fd, config, &change) : CLI_ERROR;
     if (status == CLI_OK) {
-        git_findings(source_path, fd, &findings);
+        git_findings(source_path, fd, config, &findings);
         status = report(source_path, change, &findings);
     }
     if (status == CLI_OK && findings.count > 0)
         status = CLI_FINDING;
     finding_list_free(&findings);
+    config_unref(config);
     return status;
 }
 

@@ -94,20 +94,23 @@ static enum cli_status pick_targets(struct targets *targets, const struct cli_op
 /* What goes, and that nothing is mounted in it, which is to stay. */
 static enum cli_status measure_targets(struct targets *targets)
 {
-    for (size_t i = 0; i < targets->count; i++) {
+    enum cli_status status = CLI_OK;
+    struct config *config = open_config(targets->source_fd, targets->source_path);
+    if (!config)
+        return CLI_ERROR;
+    for (size_t i = 0; status == CLI_OK && i < targets->count; i++) {
         struct target *target = &targets->list[i];
-        int error = usage_measure(targets->source_fd, target->path, &target->usage);
-        if (error) {
+        int error = usage_measure(targets->source_fd, target->path, config, &target->usage);
+        if (error)
             cli_error("%s: %s; nothing was removed", target->path, strerrordesc_np(-error));
-            return CLI_ERROR;
-        }
-        if (target->usage.mount_path) {
+        else if (target->usage.mount_path)
             cli_error("%s: something is mounted there; unmount it and run this again: nothing was removed",
                       target->usage.mount_path);
-            return CLI_ERROR;
-        }
+        if (error || target->usage.mount_path)
+            status = CLI_ERROR;
     }
-    return CLI_OK;
+    config_unref(config);
+    return status;
 }
 
 /* "chatdev/0a1b: 512 MB in 1.23k files" */

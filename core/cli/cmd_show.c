@@ -11,7 +11,6 @@
 #include "core/cli/tree.h"
 #include "core/json/reader.h"
 #include "core/json/writer.h"
-#include "core/run/tracked.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +52,8 @@ static void tracked_add(struct tracked_list *list, int directory_fd, const char 
 }
 
 /* Those of the run directory at path, by name. 0 or -errno. */
-static int tracked_read(int source_fd, const char *path, struct tracked_list *list)
+static int tracked_read(int source_fd, const char *path, const struct config *config,
+                        struct tracked_list *list)
 {
     int fd = tree_open(source_fd, path, true);
     if (fd < 0)
@@ -64,7 +64,7 @@ static int tracked_read(int source_fd, const char *path, struct tracked_list *li
         return -ENOMEM;
     }
     for (struct dirent *entry; (entry = readdir(directory));)
-        if (tracked_name(entry->d_name))
+        if (config_is_tracked(config, entry->d_name))
             tracked_add(list, fd, entry->d_name);
     closedir(directory);
     if (list->count > 1)
@@ -240,7 +240,8 @@ static void append_json(struct buffer *out, const struct run *run, const struct 
     buffer_free(&added);
 }
 
-static enum cli_status show(struct keeper *keeper, const struct cli_options *options)
+static enum cli_status show(struct keeper *keeper, const struct config *config,
+                            const struct cli_options *options)
 {
     struct run *run;
     struct buffer out = {0}, path = {0};
@@ -248,7 +249,7 @@ static enum cli_status show(struct keeper *keeper, const struct cli_options *opt
     enum cli_status status = pick_run(keeper_lock(keeper), options->arguments[0], &run);
     if (status == CLI_OK) {
         entry_append_path(&path, run);
-        int error = tracked_read(source_root_fd(keeper_source(keeper)), path.bytes, &list);
+        int error = tracked_read(source_root_fd(keeper_source(keeper)), path.bytes, config, &list);
         if (error) {
             cli_error("%s: can't be listed (%s); look at its permissions", path.bytes,
                       strerrordesc_np(-error));
@@ -273,10 +274,12 @@ static enum cli_status run_show(const struct cli_options *options)
     enum cli_status status = CLI_ERROR;
     char *source_path = find_source(options->directory);
     struct keeper *keeper = source_path ? open_source(source_path, true, false) : NULL;
-    if (keeper) {
-        status = show(keeper, options);
+    struct config *config = keeper ? open_config(source_root_fd(keeper_source(keeper)), source_path) : NULL;
+    if (config)
+        status = show(keeper, config, options);
+    config_unref(config);
+    if (keeper)
         keeper_close(keeper);
-    }
     free(source_path);
     return status;
 }

@@ -7,7 +7,6 @@
 #include "core/cli/tree.h"
 #include "core/json/writer.h"
 #include "core/run/load.h"
-#include "core/run/tracked.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,23 +34,44 @@ static void append_quoted(struct buffer *out, struct slice text)
 
 /* ---- rules ---- */
 
-struct rules {
+struct search {
+    const struct config *config;
     struct finding_list *findings;
+};
+
+struct rules {
+    const struct search *search;
     struct slice path; /* of the .gitignore, below the source */
     bool is_own;       /* the source's, read behind the block */
 };
 
+/* A name that a tracked pattern matches: the pattern itself, with a letter in the place of what is wild. */
+static char *example_of(const char *pattern)
+{
+    char *name = memory_copy_text(pattern, strlen(pattern));
+    for (char *wild = name; (wild = strpbrk(wild, "*?"));)
+        *wild = 'x';
+    return name;
+}
+
+static bool is_matched(const char *rule, const char *name)
+{
+    return fnmatch(rule, name, FNM_PATHNAME) == 0;
+}
+
 /* Would the rule keep a tracked file out? A pattern with a slash in it speaks of one place only, which for a
  * file in a run's own .gitignore is the run. */
-static bool hides_tracked(struct slice pattern)
+static bool hides_tracked(struct slice pattern, const struct config *config)
 {
+    static const char usual[] = "README.md";
     CLEANUP_FREE char *text = memory_copy_text(pattern.bytes, pattern.length);
-    const char *name = text[0] == '/' ? text + 1 : text;
-    static const char *const examples[] = {"metrics.json", "metadata.json", "commit.txt", "README.md"};
-    for (size_t i = 0; i < sizeof(examples) / sizeof(*examples); i++)
-        if (fnmatch(name, examples[i], FNM_PATHNAME) == 0)
-            return true;
-    return false;
+    const char *rule = text[0] == '/' ? text + 1 : text;
+    bool hides = config_is_tracked(config, usual) && is_matched(rule, usual);
+    for (size_t i = 0; !hides && i < config->tracked_count; i++) {
+        CLEANUP_FREE char *example = example_of(config->tracked[i]);
+        hides = is_matched(rule, example);
+    }
+    return hides;
 }
 
 static void look_at_rule(struct slice pattern, unsigned line, void *context)
@@ -60,38 +80,38 @@ static void look_at_rule(struct slice pattern, unsigned line, void *context)
     struct buffer quoted = {0};
     append_quoted(&quoted, pattern);
     if (pattern.bytes[0] == '!')
-        finding_add(rules->findings, FINDING_GIT, rules->path,
+        finding_add(rules->search->findings, FINDING_GIT, rules->path,
                     "line %u, %s, outranks the block: Git takes what it names, tracked file or not", line,
                     quoted.bytes);
-    else if (!rules->is_own && hides_tracked(pattern))
-        finding_add(rules->findings, FINDING_GIT, rules->path,
+    else if (!rules->is_own && hides_tracked(pattern, rules->search->config))
+        finding_add(rules->search->findings, FINDING_GIT, rules->path,
                     "line %u, %s, outranks the block: it keeps tracked files from Git", line, quoted.bytes);
     buffer_free(&quoted);
 }
 
 /* The .gitignore in a directory, the source for path "". One that is no regular file Git does not read. */
-static void look_at_rules(struct finding_list *findings, int directory_fd, const char *path)
+static void look_at_rules(const struct search *search, int directory_fd, const char *path)
 {
     struct buffer content = {0}, file = {0};
     buffer_append_format(&file, "%s%s.gitignore", path, *path ? "/" : "");
     int error = file_read_bounded(directory_fd, ".gitignore", IGNORE_FILE_BYTES, &content, NULL);
-    struct rules rules = {findings, buffer_slice(&file), *path == '\0'};
+    struct rules rules = {search, buffer_slice(&file), *path == '\0'};
     if (error == 0)
         ignore_each_pattern(buffer_slice(&content), rules.is_own, look_at_rule, &rules);
     else if (error != -ENOENT && error != -EINVAL)
-        finding_add(findings, FINDING_GIT, rules.path, "can't be read (%s); its rules outrank the block",
-                    strerrordesc_np(-error));
+        finding_add(search->findings, FINDING_GIT, rules.path,
+                    "can't be read (%s); its rules outrank the block", strerrordesc_np(-error));
     buffer_free(&file);
     buffer_free(&content);
 }
 
 /* ---- directories ---- */
 
-static void look_at_directory(struct finding_list *findings, int parent_fd, const char *name,
-                              const char *path, unsigned depth);
+static void look_at_directory(const struct search *search, int parent_fd, const char *name, const char *path,
+                              unsigned depth);
 
 /* The directories in a directory of so many levels below the source, whose path is given. */
-static void look_into(struct finding_list *findings, int fd, const char *path, unsigned depth)
+static void look_into(const struct search *search, int fd, const char *path, unsigned depth)
 {
     int list_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
@@ -103,26 +123,26 @@ static void look_into(struct finding_list *findings, int fd, const char *path, u
             continue;
         struct buffer inner = {0};
         buffer_append_format(&inner, "%s%s%s", path, *path ? "/" : "", entry->d_name);
-        look_at_directory(findings, list_fd, entry->d_name, inner.bytes, depth + 1);
+        look_at_directory(search, list_fd, entry->d_name, inner.bytes, depth + 1);
         buffer_free(&inner);
     }
     if (list)
         closedir(list);
 }
 
-static void look_at_directory(struct finding_list *findings, int parent_fd, const char *name,
-                              const char *path, unsigned depth)
+static void look_at_directory(const struct search *search, int parent_fd, const char *name, const char *path,
+                              unsigned depth)
 {
     CLEANUP_FD int fd = tree_open(parent_fd, name, true);
     if (fd < 0)
         return;
-    look_at_rules(findings, fd, path);
+    look_at_rules(search, fd, path);
     if (faccessat(fd, ".git", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        finding_add(findings, FINDING_GIT, slice_of(path),
+        finding_add(search->findings, FINDING_GIT, slice_of(path),
                     "a repository of its own: Git takes it as a submodule, and none of its files; move its "
                     ".git away");
-    if (depth < IGNORE_RUN_DEPTH)
-        look_into(findings, fd, path, depth);
+    if (depth < config_greatest_depth(search->config))
+        look_into(search, fd, path, depth);
 }
 
 /* ---- Git itself ---- */
@@ -204,11 +224,13 @@ static void look_at_index(const char *source_path, struct finding_list *findings
     buffer_free(&out);
 }
 
-void git_findings(const char *source_path, int source_fd, struct finding_list *findings)
+void git_findings(const char *source_path, int source_fd, const struct config *config,
+                  struct finding_list *findings)
 {
     size_t first = findings->count;
-    look_at_rules(findings, source_fd, "");
-    look_into(findings, source_fd, "", 0);
+    const struct search search = {config, findings};
+    look_at_rules(&search, source_fd, "");
+    look_into(&search, source_fd, "", 0);
     look_above(source_path, findings);
     look_at_index(source_path, findings);
     finding_sort(findings, first);

@@ -6,7 +6,6 @@
  * tracked files; after which directories, whatever they are called, are ignored once more.
  */
 #include "core/cli/ignore.h"
-#include "core/run/tracked.h"
 #include <errno.h>
 #include <string.h>
 
@@ -40,25 +39,96 @@ static void append_file(struct buffer *out, const char *name)
     buffer_append_byte(out, '\n');
 }
 
-void ignore_append_block(struct buffer *out, const char *manifest_name)
+/* A glob of the configuration means the same to Git, but for blanks at its end, and for asterisks alone of
+ * which there are several. */
+static void append_glob(struct buffer *out, const char *glob)
 {
-    struct buffer level = {0};
+    if (strspn(glob, "*") == strlen(glob))
+        glob = "*";
+    for (; *glob; glob++) {
+        if (*glob == ' ')
+            buffer_append_byte(out, '\\');
+        else if (*glob == '\\' && glob[1])
+            buffer_append_byte(out, *glob++);
+        buffer_append_byte(out, *glob);
+    }
+}
+
+/* Appends the first `depth` names of a layout, each after a slash. */
+static void append_level(struct buffer *out, const struct config_layout *layout, size_t depth)
+{
+    for (size_t i = 0; i < depth; i++) {
+        buffer_append_byte(out, '/');
+        append_glob(out, layout->components[i]);
+    }
+}
+
+/* One pattern: `before`, a level, `after`. */
+static void append_pattern(struct buffer *out, const char *before, const struct config_layout *layout,
+                           size_t depth, const char *after)
+{
+    buffer_append_text(out, before);
+    append_level(out, layout, depth);
+    buffer_append_format(out, "%s\n", after);
+}
+
+/* Every level down to the runs: its directories taken back, what is in them ignored. Where there are several
+ * layouts, level by level: what one takes back another must not ignore. */
+static void append_levels(struct buffer *out, const struct config *config)
+{
+    for (size_t depth = 1; depth <= config_greatest_depth(config); depth++) {
+        for (size_t i = 0; i < config->layout_count; i++)
+            if (config->layouts[i].depth >= depth)
+                append_pattern(out, "!", &config->layouts[i], depth, "/");
+        for (size_t i = 0; i < config->layout_count; i++)
+            if (config->layouts[i].depth >= depth)
+                append_pattern(out, "", &config->layouts[i], depth, "/*");
+    }
+}
+
+/* The tracked patterns in the runs of a layout; no wildcard stands for a leading dot. */
+static void append_tracked(struct buffer *out, const struct config *config,
+                           const struct config_layout *layout)
+{
+    for (int with_dot = 0; with_dot < 2; with_dot++) {
+        for (size_t i = 0; i < config->tracked_count; i++) {
+            if ((config->tracked[i][0] == '.') != (with_dot == 1))
+                continue;
+            buffer_append_byte(out, '!');
+            append_level(out, layout, layout->depth);
+            buffer_append_byte(out, '/');
+            append_glob(out, config->tracked[i]);
+            buffer_append_byte(out, '\n');
+        }
+        if (with_dot == 0)
+            append_pattern(out, "", layout, layout->depth, "/.*");
+    }
+}
+
+/* Directories in runs are ignored, whatever they are called, but for those that lead to deeper runs. */
+static void append_directories(struct buffer *out, const struct config *config)
+{
+    for (size_t i = 0; i < config->layout_count; i++)
+        append_pattern(out, "", &config->layouts[i], config->layouts[i].depth, "/*/");
+    for (size_t i = 0; config->layout_count > 1 && i < config->layout_count; i++)
+        for (size_t depth = 1; depth <= config->layouts[i].depth; depth++)
+            append_pattern(out, "!", &config->layouts[i], depth, "/");
+}
+
+void ignore_append_block(struct buffer *out, const struct config *config, const char *manifest_name)
+{
     append_line(out, first_line);
     append_line(out,
                 SLICE_LITERAL("# Write lines of your own outside of this block; behind it they outrank it."));
     buffer_append_text(out, "/*\n");
     append_file(out, ".gitignore");
     append_file(out, manifest_name);
-    append_file(out, "runsfs.json");
-    for (unsigned depth = 1; depth <= IGNORE_RUN_DEPTH; depth++) {
-        buffer_append_text(&level, "/*");
-        buffer_append_format(out, "!%s/\n%s/*\n", level.bytes, level.bytes);
-    }
-    for (const char *const *pattern = tracked_patterns; *pattern; pattern++)
-        buffer_append_format(out, "!%s/%s\n", level.bytes, *pattern);
-    buffer_append_format(out, "%s/.*\n%s/*/\n", level.bytes, level.bytes);
+    append_file(out, CONFIG_FILE_NAME);
+    append_levels(out, config);
+    for (size_t i = 0; i < config->layout_count; i++)
+        append_tracked(out, config, &config->layouts[i]);
+    append_directories(out, config);
     append_line(out, last_line);
-    buffer_free(&level);
 }
 
 /* Takes the next line off rest: without its end, which may be CR LF. */

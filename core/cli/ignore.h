@@ -5,13 +5,11 @@
 #ifndef RUNSFS_CLI_IGNORE_H
 #define RUNSFS_CLI_IGNORE_H
 
-#include "core/base/text.h"
+#include "core/config/config.h"
 
-/* Directories from the source down to a run: <framework>/<run-id>. */
-#define IGNORE_RUN_DEPTH 2
-
-/* Appends the block, from its first marker line to its last. manifest_name is the manifest's. */
-void ignore_append_block(struct buffer *out, const char *manifest_name);
+/* Appends the block, from its first marker line to its last: for the layouts and tracked patterns of config.
+ * manifest_name is the manifest's. */
+void ignore_append_block(struct buffer *out, const struct config *config, const char *manifest_name);
 
 enum ignore_change {
     IGNORE_SAME,    /* the block is there, as it should be */

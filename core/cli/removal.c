@@ -1,10 +1,10 @@
 /*
  * The two steps of a removal: see removal.h.
  *
- * Where it is moved to: a run is a directory at just one depth, so that no name beside the others would do,
- * however hidden; a level deeper it is none any more, for this engine, for the older Python tool and for the
- * rules that `runs init` gives to Git alike. Nor would it do to delete its files first: between metrics.json
- * and metadata.json it would be another run.
+ * Where it is moved to: a run is a directory at a certain depth, so that no name beside the others would do,
+ * however hidden; deeper than any layout goes it is none any more, for this engine, for the older Python tool
+ * and for the rules that `runs init` gives to Git alike. Nor would it do to delete its files first: between
+ * metrics.json and metadata.json it would be another run.
  */
 #include "core/cli/removal.h"
 #include "core/base/memory.h"
@@ -120,6 +120,19 @@ static int move(int framework_fd, const char *name, int container_fd)
     return error;
 }
 
+/* Makes `levels` directories, one in the other, in the container. The last one's descriptor, or -errno. */
+static int make_levels(int framework_fd, const char *container, unsigned levels)
+{
+    static const char level[] = "deeper";
+    int fd = tree_open(framework_fd, container, false);
+    for (unsigned i = 0; fd >= 0 && i < levels; i++) {
+        int inner_fd = mkdirat(fd, level, 0700) == 0 ? tree_open(fd, level, false) : -errno;
+        close(fd);
+        fd = inner_fd;
+    }
+    return fd;
+}
+
 /* Moves the run into a new container. It must be known on disk before the first file is deleted: or a power
  * cut could bring the half of a run back to its place. */
 static int move_away(int framework_fd, const char *name, char container[LIMIT_NAME_BYTES + 1])
@@ -129,13 +142,13 @@ static int move_away(int framework_fd, const char *name, char container[LIMIT_NA
         return error;
     if (mkdirat(framework_fd, container, 0700) != 0)
         return -errno;
-    CLEANUP_FD int container_fd = tree_open(framework_fd, container, false);
-    error = container_fd < 0 ? container_fd : move(framework_fd, name, container_fd);
+    CLEANUP_FD int fd = make_levels(framework_fd, container, LIMIT_CONFIG_DEPTH - 1);
+    error = fd < 0 ? fd : move(framework_fd, name, fd);
     if (error == 0) {
-        fsync(container_fd);
+        fsync(fd);
         fsync(framework_fd);
     } else {
-        unlinkat(framework_fd, container, AT_REMOVEDIR);
+        delete_container(framework_fd, container, NULL);
     }
     return error;
 }

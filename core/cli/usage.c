@@ -5,7 +5,6 @@
 #include "core/cli/usage.h"
 #include "core/base/memory.h"
 #include "core/cli/tree.h"
-#include "core/run/tracked.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +23,7 @@ struct usage_link {
 struct measuring {
     struct usage *usage;
     const char *path;
+    const struct config *config;
 };
 
 static void add_amount(struct usage_amount *sum, const struct usage_amount *amount)
@@ -61,13 +61,14 @@ static uint64_t disk_bytes(const struct stat *info)
 static int meet_file(struct tree_walk *walk, int directory_fd, const char *name, const struct stat *info)
 {
     (void)directory_fd;
-    struct usage *usage = ((struct measuring *)tree_context(walk))->usage;
+    const struct measuring *measuring = tree_context(walk);
+    struct usage *usage = measuring->usage;
     bool may_be_tracked = tree_depth(walk) == 0 && (S_ISREG(info->st_mode) || S_ISLNK(info->st_mode));
     struct usage_link link = {
         .identity = {info->st_dev, info->st_ino},
         .amount = {disk_bytes(info),
                    S_ISREG(info->st_mode) || S_ISLNK(info->st_mode) ? (uint64_t)info->st_size : 0, 1},
-        .is_tracked = may_be_tracked && tracked_name(name),
+        .is_tracked = may_be_tracked && config_is_tracked(measuring->config, name),
     };
     if (info->st_nlink > 1)
         add_link(usage, &link);
@@ -102,9 +103,9 @@ static int note_fault(struct tree_walk *walk, int directory_fd, const char *name
     return 0;
 }
 
-int usage_measure(int source_fd, const char *path, struct usage *usage)
+int usage_measure(int source_fd, const char *path, const struct config *config, struct usage *usage)
 {
-    struct measuring measuring = {usage, path};
+    struct measuring measuring = {usage, path, config};
     const struct tree_visitor visitor = {meet_file, enter_directory, NULL, note_fault, &measuring};
     struct stat info;
     CLEANUP_FD int fd = tree_open(source_fd, path, true);

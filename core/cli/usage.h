@@ -4,7 +4,7 @@
 #ifndef RUNSFS_CLI_USAGE_H
 #define RUNSFS_CLI_USAGE_H
 
-#include "core/base/text.h"
+#include "core/config/config.h"
 
 struct usage_amount {
     uint64_t disk_bytes;     /* blocks that are taken */
@@ -24,10 +24,10 @@ struct usage {
     char *mount_path;         /* the first mount point in it, which is not looked into; NULL for none */
 };
 
-/* Adds up the run directory at path below source_fd; its directories count for the blocks that they take, as
- * ignored. A file with several names in it counts once, as tracked if one of them is. 0, or -errno where the
- * run itself can't be opened. */
-int usage_measure(int source_fd, const char *path, struct usage *usage);
+/* Adds up the run directory at path below source_fd; config says what is tracked. Its directories count for
+ * the blocks that they take, as ignored. A file with several names in it counts once, as tracked if one of
+ * them is. 0, or -errno where the run itself can't be opened. */
+int usage_measure(int source_fd, const char *path, const struct config *config, struct usage *usage);
 /* Adds a measured run to the sum over several, where what has names in several of them counts once. */
 void usage_add(struct usage *sum, const struct usage *usage);
 void usage_free(struct usage *usage);

@@ -1,5 +1,6 @@
 """`runs init`: what real Git takes of a source full of junk once the rules are in place, and what is in their way."""
 
+import json
 import os
 import pathlib
 import re
@@ -219,6 +220,36 @@ def test_no_repository_yet(source):
     assert "git init" in succeeded(runs_command("init", source))
     git(source, "init", "-q")
     assert taken(source) == {".gitignore", "runs_manifest.json", "chatdev/run/metrics.json"}
+
+
+TRACKED = ("run.json", ".mark", "a.tsv", "b.csv", "with blank ")
+
+
+@pytest.mark.parametrize("layout, is_run", [
+    ("*", lambda parts: len(parts) == 1),
+    ("exp-*/*/[r]uns", lambda parts: len(parts) == 3 and parts[0].startswith("exp-") and parts[2] == "runs"),
+    (["*/*", "deep/*/*/*", "*"], lambda parts: len(parts) in (1, 2) or (len(parts) == 4 and parts[0] == "deep")),
+])
+def test_other_layouts_and_tracked_files(source, layout, is_run):
+    (source / "runsfs.json").write_text(json.dumps({"layout": layout, "tracked": ["run.json", ".mark", "*.[tc]sv", "with blank "], "manifest": "my [1] index.json"}))
+    (source / "my [1] index.json").write_text('{"runs": []}')
+    directories = ["one", ".two", "exp-1", "exp-1/x", "exp-1/x/other", "exp-1/x/runs", "exp-1/x/runs/in/it", "exp- 2/y/runs", "a/b", "a/b/c", "a/b/c/d", "deep/y", "deep/y/c", "deep/y/c/d",
+                   "deep/y/c/d/e", "deep/x.md/c/d", "z/1/2/3/4"]
+    for directory in directories:
+        for name in (*TRACKED, ".hidden.csv", "big", "metrics.json", "directory.csv/run.json"):
+            make_file(source, f"{directory}/{name}", 20)
+    git(source, "init", "-q")
+    succeeded(runs_command("init", source))
+    places = [path.relative_to(source) for path in source.rglob("*") if path.is_dir() and ".git" not in path.parts]
+    kept = {f"{place}/{name}" for place in places if is_run(place.parts) for name in TRACKED if (source / place / name).is_file()}
+    assert kept and taken(source) == kept | {".gitignore", "runsfs.json", "my [1] index.json"}
+
+
+def test_a_configuration_that_is_broken(repository):
+    (repository / "runsfs.json").write_text("{\n  broken")
+    result = failed(runs_command("init", repository), 2)
+    assert "runsfs.json:2:" in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not (repository / ".gitignore").exists()
 
 
 def test_through_a_mount(repository, mount):

@@ -139,7 +139,7 @@ def test_what_can_not_be_deleted_is_named(filled):
     left = None
     try:
         error = failed(runs_command("-C", filled, "remove", "--yes", "0a1b"), 2).stderr
-        left = next((filled / "chatdev").glob(".removed.*/0a1b/workspace/fixed"))
+        left = next((filled / "chatdev").glob(".removed.*/**/0a1b/workspace/fixed"))
         assert str(left.relative_to(filled)) in error
         assert on_disk(filled) == listed(filled) == ["chatdev/0a2c", "ghspec/ff"]
     finally:

@@ -58,7 +58,9 @@ static void test_the_manifest_is_meant_literally(void **state)
     struct buffer out = {0};
 
     (void)state;
-    ignore_append_block(&out, "a [b]*\\.json");
+    struct config *config = config_built_in();
+    ignore_append_block(&out, config, "a [b]*\\.json");
+    config_unref(config);
     assert_non_null(strstr(out.bytes, "\n!/a\\ \\[b]\\*\\\\.json\n"));
     buffer_free(&out);
 }
