@@ -40,8 +40,8 @@
 #define LIMIT_CACHE_BYTES (1ull << 30)
 /* Threads at once (a team) for a piece of work that takes all cores; each holds some descriptors of its own. */
 #define LIMIT_TEAM_THREADS 16
-/* The configuration: bytes of its file (10,000 excluded paths are about 1 MB), and of each thing in it so
- * many that no directory's name and no run costs more than a few comparisons. */
+/* The configuration: bytes of its file (10,000 excluded paths are about 1 MB), and how many there may be
+ * of each thing that every directory or run is compared with. */
 #define LIMIT_CONFIG_BYTES (4u << 20)
 #define LIMIT_CONFIG_LAYOUTS 16
 #define LIMIT_CONFIG_DEPTH 4

@@ -183,8 +183,11 @@ bool parser_check_path(struct parser *parser, const struct string *string, struc
         if (!check_component(parser, string, component, start, are_globs))
             return false;
         if (++depth > deepest) {
-            faults_add(&parser->faults, string_position(string, start), "a path of more than %zu names",
-                       deepest);
+            if (deepest == 1)
+                faults_add(&parser->faults, string_position(string, start - 1), "a name has no '/'");
+            else
+                faults_add(&parser->faults, string_position(string, start), "a path of more than %zu names",
+                           deepest);
             return false;
         }
         start = end + 1;

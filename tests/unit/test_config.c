@@ -11,6 +11,7 @@
 #include "core/base/limits.h"
 #include "core/base/nearest.h"
 #include "core/config/config.h"
+#include "core/run/load.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -178,7 +179,7 @@ static const struct {
     {"{\"\\u001b[0m\": 0}", 1, 2, "unknown member \"\\x1b[0m\""},
     {"{\"views\": {},\n\"views\": {}}", 2, 1, "\"views\" is there twice"},
     {"{\"manifest\": 1}", 1, 14, "\"manifest\" has to be a string"},
-    {"{\"manifest\": \"a/b\"}", 1, 17, "a path of more than 1 names"},
+    {"{\"manifest\": \"a/b\"}", 1, 16, "a name has no '/'"},
     {"{\"manifest\": \"\"}", 1, 14, "the path is empty"},
     {"{\"manifest\": \"..\"}", 1, 15, "a path has no"},
     {"{\"manifest\": \"runsfs.json\"}", 1, 14, "\"runsfs.json\" is something else already"},
@@ -622,6 +623,31 @@ static void test_load(void **state)
     assert_int_equal(rmdir(path), 0);
 }
 
+/* Every example of the documentation is a configuration. */
+static void test_documentation(void **state)
+{
+    const char *docs = getenv("RUNSFS_DOCS");
+    struct buffer text = {0};
+    size_t count = 0;
+
+    (void)state;
+    if (!docs)
+        skip();
+    int directory = open(docs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(file_read_bounded(directory, "configuration.md", 1 << 20, &text, NULL), 0);
+    close(directory);
+    for (char *block = text.bytes; (block = strstr(block, "```json\n")); count++) {
+        char *end = strstr(block + 8, "```");
+
+        assert_non_null(end);
+        *end = '\0';
+        config_unref(parse(block + 8));
+        block = end + 1;
+    }
+    assert_int_equal(count, 4);
+    buffer_free(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -631,7 +657,7 @@ int main(void)
         cmocka_unit_test(test_tracked),  cmocka_unit_test(test_excluded),
         cmocka_unit_test(test_layout),   cmocka_unit_test(test_globs),
         cmocka_unit_test(test_nearest),  cmocka_unit_test(test_edit),
-        cmocka_unit_test(test_load),
+        cmocka_unit_test(test_load),     cmocka_unit_test(test_documentation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
