@@ -5,6 +5,7 @@
 #ifndef RUNSFS_CLI_CLI_H
 #define RUNSFS_CLI_CLI_H
 
+#include "core/config/config.h"
 #include "core/keeper/keeper.h"
 
 /* The exit status of every command. */
@@ -20,30 +21,67 @@ enum cli_option {
     CLI_OPTION_PATHS = 1 << 1,
     CLI_OPTION_NUL = 1 << 2,
     CLI_OPTION_FIX = 1 << 3,
+    CLI_OPTION_YES = 1 << 4,
+    CLI_OPTION_KEEP_FILES = 1 << 5,
+    CLI_OPTION_APPARENT_SIZE = 1 << 6,
+};
+
+/* What a command takes besides options. */
+enum cli_argument {
+    CLI_ARGUMENT_NONE,
+    CLI_ARGUMENT_RUN,       /* one run, as pick.h reads it */
+    CLI_ARGUMENT_RUNS,      /* one or more */
+    CLI_ARGUMENT_DIRECTORY, /* one directory, or none */
+    CLI_ARGUMENT_QUERY,     /* predicates, as many as there are */
+    CLI_ARGUMENT_VERBATIM,  /* all that follows its name, be it like options or not */
 };
 
 struct cli_options {
     const char *directory; /* of -C; NULL without */
     unsigned set;          /* enum cli_option */
     bool help, version;
+    char **arguments; /* of the command; as many as its `argument` says */
+    int argument_count;
 };
 
 struct command {
     const char *name;
-    const char *summary; /* a line of `runs --help` */
+    const char *summary; /* a line of `runs --help`; NULL for a command that is not for people */
     const char *help;    /* what `runs NAME --help` prints */
     unsigned accepts;    /* enum cli_option */
+    enum cli_argument argument;
     enum cli_status (*run)(const struct cli_options *options);
 };
 
 extern const struct command command_list;
+extern const struct command command_show;
+extern const struct command command_du;
 extern const struct command command_check;
 extern const struct command command_rebuild;
+extern const struct command command_remove;
+extern const struct command command_init;
+extern const struct command command_complete;
+
+/* ---- main.c ---- */
+
+/* Every command, in the order in which people are told of them; ends with NULL. */
+extern const struct command *const commands[];
 
 /* ---- options.c ---- */
 
-/* Reads options into options, which keeps what it has, up to the first argument that is none, and returns
- * that one's place; -EINVAL after an error was printed. command is NULL for the options before its name. */
+/* An option that has a name, and the letter where it has one. */
+struct cli_option_name {
+    const char *name; /* NULL for one that is a letter alone */
+    char letter;      /* 0 for none */
+    unsigned option;  /* enum cli_option; 0 for -h and -V, which are everyone's */
+    const char *summary;
+};
+/* All but -C; ends with one that has neither name nor letter. */
+extern const struct cli_option_name cli_option_names[];
+
+/* Reads options into options, which keeps what it has, and returns the place of the first argument that is
+ * none; -EINVAL after an error was printed. command is NULL for the options before its name, where reading
+ * ends at the first such argument; behind it they are moved to the end of arguments. */
 int options_parse(int count, char **arguments, const struct command *command, struct cli_options *options);
 
 /* ---- find_source.c ---- */
@@ -59,6 +97,9 @@ char *find_source(const char *directory);
  * opening. Unless read_only the manifest is written where it is not true. With read_all every run is read, be
  * it in the index cache or not. NULL after an error was printed. */
 struct keeper *open_source(const char *source_path, bool read_only, bool read_all);
+/* The configuration of a source, which is open as source_fd; to be let go with config_unref. NULL after an
+ * error was printed. */
+struct config *open_config(int source_fd, const char *source_path);
 /* Has the manifest that a writable keeper knows on disk, or an error printed. */
 enum cli_status write_manifest(struct keeper *keeper, const char *source_path);
 

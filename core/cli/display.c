@@ -62,12 +62,13 @@ size_t display_cut(struct slice text, unsigned width)
     return length;
 }
 
-void display_append_count(struct buffer *out, uint64_t count)
+/* Appends count in three digits; returns its unit, "" for one. */
+static const char *append_rounded(struct buffer *out, uint64_t count)
 {
-    static const char units[] = "kMGTPE";
+    static const char *const units[] = {"k", "M", "G", "T", "P", "E"};
     if (count < 1000) {
         buffer_append_format(out, "%" PRIu64, count);
-        return;
+        return "";
     }
     double value = (double)count / 1000;
     size_t unit = 0;
@@ -76,7 +77,20 @@ void display_append_count(struct buffer *out, uint64_t count)
         unit++;
     }
     int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
-    buffer_append_format(out, "%.*f%c", decimals, value, units[unit]);
+    buffer_append_format(out, "%.*f", decimals, value);
+    return units[unit];
+}
+
+void display_append_count(struct buffer *out, uint64_t count)
+{
+    const char *unit = append_rounded(out, count);
+    buffer_append_text(out, unit);
+}
+
+void display_append_size(struct buffer *out, uint64_t bytes)
+{
+    const char *unit = append_rounded(out, bytes);
+    buffer_append_format(out, " %sB", unit);
 }
 
 void display_append_time(struct buffer *out, struct slice text)

@@ -16,6 +16,7 @@ static const char *const kind_names[FINDING_KIND_COUNT] = {
     [FINDING_DIFFERENCE] = "difference",
     [FINDING_UNREADABLE] = "unreadable",
     [FINDING_ABORTED] = "aborted",
+    [FINDING_GIT] = "git",
 };
 
 void finding_list_free(struct finding_list *list)

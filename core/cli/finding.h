@@ -11,6 +11,7 @@ enum finding_kind {
     FINDING_DIFFERENCE, /* something in it is not what the files say */
     FINDING_UNREADABLE, /* a file or directory of a run */
     FINDING_ABORTED,    /* a directory that looks like a run and is none */
+    FINDING_GIT,        /* in the way of what Git is to take */
     FINDING_KIND_COUNT
 };
 

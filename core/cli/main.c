@@ -12,12 +12,10 @@
 #define RUNSFS_VERSION "0"
 #endif
 
-static const struct command *const commands[] = {
-    &command_list,
-    &command_check,
-    &command_rebuild,
+const struct command *const commands[] = {
+    &command_list,    &command_show,   &command_du,       &command_check, &command_init,
+    &command_rebuild, &command_remove, &command_complete, NULL,
 };
-#define COMMAND_COUNT (sizeof(commands) / sizeof(*commands))
 
 static const char help_head[] =
     "usage: runs [-C DIR] COMMAND [options]\n"
@@ -33,7 +31,9 @@ static const char help_tail[] =
     "    -V, --version  print the version\n"
     "\n"
     "    cd experiment/runs && runs list        every run, the oldest first\n"
+    "    runs show 0a1b                         all of the run whose id begins so\n"
     "    runs -C experiment/runs check          is the manifest what the files say?\n"
+    "    runs init experiment/runs              from now on git add -A takes the small files of runs alone\n"
     "\n"
     "Exit status: 0; 1 for no match or a finding; 2 for an error.\n";
 
@@ -41,8 +41,9 @@ static enum cli_status print_help(void)
 {
     struct buffer out = {0};
     buffer_append_text(&out, help_head);
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        buffer_append_format(&out, "    %-14s %s\n", commands[i]->name, commands[i]->summary);
+    for (const struct command *const *command = commands; *command; command++)
+        if ((*command)->summary)
+            buffer_append_format(&out, "    %-14s %s\n", (*command)->name, (*command)->summary);
     buffer_append_text(&out, help_tail);
     enum cli_status status = cli_print(&out);
     buffer_free(&out);
@@ -60,29 +61,56 @@ static enum cli_status print_text(const char *text)
 
 static const struct command *find_command(const char *name)
 {
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(commands[i]->name, name) == 0)
-            return commands[i];
+    for (const struct command *const *command = commands; *command; command++)
+        if (strcmp((*command)->name, name) == 0)
+            return *command;
     cli_error("%s: no such command; runs --help lists what there is", name);
     return NULL;
+}
+
+/* Are there as many arguments as the command takes? */
+static bool check_arguments(const struct command *command, const struct cli_options *options)
+{
+    const char *name = command->name;
+    int count = options->argument_count;
+    switch (command->argument) {
+    case CLI_ARGUMENT_NONE:
+        if (count > 0)
+            cli_error("%s: %s takes no argument; runs %s --help tells more", options->arguments[0], name,
+                      name);
+        return count == 0;
+    case CLI_ARGUMENT_RUN:
+    case CLI_ARGUMENT_RUNS:
+        if (count == 0)
+            cli_error("%s: give a run by its id, or by the beginning of it; runs list has them all", name);
+        else if (count > 1 && command->argument == CLI_ARGUMENT_RUN)
+            cli_error("%s: %s takes one run at a time", options->arguments[1], name);
+        return count == 1 || (count > 1 && command->argument == CLI_ARGUMENT_RUNS);
+    case CLI_ARGUMENT_DIRECTORY:
+        if (count > 1)
+            cli_error("%s: %s takes one directory at a time", options->arguments[1], name);
+        return count <= 1;
+    case CLI_ARGUMENT_QUERY:
+    case CLI_ARGUMENT_VERBATIM:
+        break;
+    }
+    return true;
 }
 
 static enum cli_status run_command(const struct command *command, int count, char **arguments,
                                    struct cli_options *options)
 {
-    int first = options_parse(count, arguments, command, options);
+    int first =
+        command->argument == CLI_ARGUMENT_VERBATIM ? 1 : options_parse(count, arguments, command, options);
     if (first < 0)
         return CLI_ERROR;
     if (options->help)
         return print_text(command->help);
     if (options->version)
         return print_text("runs " RUNSFS_VERSION "\n");
-    if (first < count) {
-        cli_error("%s: %s takes no argument; runs %s --help tells more", arguments[first], command->name,
-                  command->name);
-        return CLI_ERROR;
-    }
-    return command->run(options);
+    options->arguments = arguments + first;
+    options->argument_count = count - first;
+    return check_arguments(command, options) ? command->run(options) : CLI_ERROR;
 }
 
 int main(int count, char **arguments)

@@ -1,5 +1,6 @@
 /*
- * Opening the source for a command, and writing its manifest, with the errors that a user can act on.
+ * Opening the source for a command, its configuration, and writing its manifest, with the errors that a user
+ * can act on.
  */
 #include "core/cli/cli.h"
 #include <errno.h>
@@ -27,6 +28,19 @@ struct keeper *open_source(const char *source_path, bool read_only, bool read_al
     if (error == 0)
         return keeper;
     cli_error("%s: %s; give a directory of runs that you may read", source_path, strerrordesc_np(-error));
+    return NULL;
+}
+
+struct config *open_config(int source_fd, const char *source_path)
+{
+    struct config *config;
+    struct config_fault faults[CONFIG_FAULTS_AT_MOST];
+    size_t count;
+    char text[sizeof(faults->reason) + 64];
+    if (config_load(source_fd, &config, faults, &count) == 0)
+        return config;
+    config_fault_describe(&faults[0], text, sizeof(text));
+    cli_error("%s/%s; mend that and run this again", source_path, text);
     return NULL;
 }
 

@@ -5,30 +5,46 @@
 #include <errno.h>
 #include <getopt.h>
 
-/* Options that have no letter, by values that are none. */
-enum { OPTION_JSON = 256, OPTION_PATHS, OPTION_FIX };
-
-static const struct option long_options[] = {
-    {"help", no_argument, NULL, 'h'},         {"version", no_argument, NULL, 'V'},
-    {"json", no_argument, NULL, OPTION_JSON}, {"paths", no_argument, NULL, OPTION_PATHS},
-    {"fix", no_argument, NULL, OPTION_FIX},   {0},
+const struct cli_option_name cli_option_names[] = {
+    {"json", 0, CLI_OPTION_JSON, "for programs"},
+    {"paths", 0, CLI_OPTION_PATHS, "a path a line"},
+    {NULL, '0', CLI_OPTION_NUL, "paths, each ended by a NUL"},
+    {"fix", 0, CLI_OPTION_FIX, "mend what can be mended"},
+    {"yes", 'y', CLI_OPTION_YES, "do not ask"},
+    {"keep-files", 0, CLI_OPTION_KEEP_FILES, "leave the files, exclude the run"},
+    {"apparent-size", 0, CLI_OPTION_APPARENT_SIZE, "bytes in files, not blocks on disk"},
+    {"help", 'h', 0, "what there is, by example"},
+    {"version", 'V', 0, "print the version"},
+    {0},
 };
+#define OPTION_COUNT (sizeof(cli_option_names) / sizeof(*cli_option_names) - 1)
 
-/* What an option sets; 0 for those that set nothing of a command's own. */
+/* What getopt returns for an option that has no letter: its place, beyond all letters. */
+#define NO_LETTER 256
+
+/* Fills the two forms in which getopt is told of options. */
+static void describe_options(struct option *names, char *letters)
+{
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        const struct cli_option_name *option = &cli_option_names[i];
+        if (option->letter)
+            *letters++ = option->letter;
+        if (option->name)
+            *names++ = (struct option){option->name, no_argument, NULL,
+                                       option->letter ? option->letter : NO_LETTER + (int)i};
+    }
+    *letters = '\0';
+    *names = (struct option){0};
+}
+
+/* The enum cli_option of what getopt returned; 0 for none. */
 static unsigned flag_of(int option)
 {
-    switch (option) {
-    case OPTION_JSON:
-        return CLI_OPTION_JSON;
-    case OPTION_PATHS:
-        return CLI_OPTION_PATHS;
-    case OPTION_FIX:
-        return CLI_OPTION_FIX;
-    case '0':
-        return CLI_OPTION_NUL;
-    default:
-        return 0;
-    }
+    for (size_t i = 0; i < OPTION_COUNT; i++)
+        if (option == NO_LETTER + (int)i ||
+            (cli_option_names[i].letter && option == cli_option_names[i].letter))
+            return cli_option_names[i].option;
+    return 0;
 }
 
 /* getopt says no more than that something is wrong; argument is the last that it read. */
@@ -47,9 +63,13 @@ static int refuse(const struct command *command, int option, const char *argumen
 int options_parse(int count, char **arguments, const struct command *command, struct cli_options *options)
 {
     unsigned accepts = command ? command->accepts : 0;
+    struct option names[OPTION_COUNT + 1];
+    char letters[OPTION_COUNT + 8] = "+:C:";
+    char *begin = command ? letters + 1 : letters; /* '+': up to the first that is none */
+    describe_options(names, letters + 4);
     opterr = 0;
     optind = 0; /* GNU: begin anew */
-    for (int option; (option = getopt_long(count, arguments, "+:C:hV0", long_options, NULL)) != -1;) {
+    for (int option; (option = getopt_long(count, arguments, begin, names, NULL)) != -1;) {
         unsigned flag = flag_of(option);
         if (option == 'C') {
             options->directory = optarg;

@@ -259,6 +259,11 @@ const char *keeper_manifest_name(const struct keeper *keeper)
     return keeper->manifest_name;
 }
 
+const struct config *keeper_config(const struct keeper *keeper)
+{
+    return keeper->config;
+}
+
 const struct field_set *keeper_fields(struct keeper *keeper)
 {
     (void)keeper;
@@ -381,6 +386,7 @@ int keeper_open(const char *source_path, const struct keeper_options *options, s
         return error;
     }
     keeper->manifest_name = manifest_file_name(source_root_fd(keeper->source));
+    keeper->config = config_built_in();
     keeper->index = index_create();
     recall_open(keeper, source_path);
 
@@ -448,6 +454,7 @@ void keeper_close(struct keeper *keeper)
     snapshot_unref(keeper->publisher.on_disk);
     if (keeper->source)
         source_close(keeper->source);
+    config_unref(keeper->config);
     pthread_cond_destroy(&keeper->wake);
     pthread_mutex_destroy(&keeper->lock);
     pthread_mutex_destroy(&keeper->notes_lock);

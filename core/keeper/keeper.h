@@ -12,6 +12,7 @@
 #ifndef RUNSFS_KEEPER_KEEPER_H
 #define RUNSFS_KEEPER_KEEPER_H
 
+#include "core/config/config.h"
 #include "core/manifest/snapshot.h"
 #include "core/query/field.h"
 #include "core/watch/watch.h"
@@ -50,6 +51,8 @@ struct watch *keeper_watch(struct keeper *keeper);
 const char *keeper_manifest_name(const struct keeper *keeper);
 bool keeper_is_manifest(struct keeper *keeper, const struct directory *directory, const char *name);
 
+/* The configuration that is in force. The caller holds the lock. */
+const struct config *keeper_config(const struct keeper *keeper);
 /* The fields that a query may name. The caller holds the lock. */
 const struct field_set *keeper_fields(struct keeper *keeper);
 

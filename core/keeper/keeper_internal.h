@@ -45,6 +45,7 @@ struct keeper {
     struct source *source;
     struct watch *watch;
     const char *manifest_name;
+    struct config *config; /* a reference */
     struct index *index;
     pthread_mutex_t lock;
     struct member *root;

@@ -10,7 +10,6 @@
  * directory comes and goes with the content of files far below. In a run all is as under runs/.
  */
 #include "fs/real/real.h"
-#include "core/run/tracked.h"
 #include "fs/view/view.h"
 #include <errno.h>
 #include <string.h>
@@ -18,7 +17,7 @@
 /* In the source's directory, besides the manifest. */
 static bool is_of_source(const char *name)
 {
-    return strcmp(name, "runsfs.json") == 0 || strcmp(name, ".gitignore") == 0;
+    return strcmp(name, CONFIG_FILE_NAME) == 0 || strcmp(name, ".gitignore") == 0;
 }
 
 static bool is_run(struct fs *fs, const struct directory_node *node)
@@ -36,10 +35,12 @@ bool tracked_is_inner(struct fs *fs, const struct directory_node *node)
 
 static bool may_hold(struct fs *fs, const struct directory_node *node, const char *name)
 {
-    if (is_run(fs, node))
-        return tracked_name(name);
-    return node->directory == source_root(fs->source) &&
-           (is_of_source(name) || keeper_is_manifest(fs->keeper, node->directory, name));
+    keeper_lock(fs->keeper);
+    bool is_of_run = keeper_role(fs->keeper, node->directory) == KEEPER_RUN;
+    bool is_tracked = is_of_run && config_is_tracked(keeper_config(fs->keeper), name);
+    keeper_unlock(fs->keeper);
+    return is_tracked || (!is_of_run && node->directory == source_root(fs->source) &&
+                          (is_of_source(name) || keeper_is_manifest(fs->keeper, node->directory, name)));
 }
 
 bool tracked_allows(struct fs *fs, const struct directory_node *node, const char *name)

@@ -269,6 +269,14 @@ def make_beside(run, name="directory/file", size=5000):
     return content
 
 
+def make_file(directory, name, size):
+    """Makes a file of so many bytes, and the directories on the way to it."""
+    path = pathlib.Path(directory) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(os.urandom(size))
+    return path
+
+
 def replace(path, content):
     path.with_name("new").write_bytes(content)
     os.replace(path.with_name("new"), path)

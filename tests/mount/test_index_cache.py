@@ -311,6 +311,15 @@ def test_a_bar_for_who_waits(many):
     assert bar and "[" not in rest and len(rest.splitlines()) == 100
 
 
+def test_a_bar_of_the_scan_and_one_of_du(many):
+    status, output = watch_terminal(slowed([RUNS, "-C", many, "du"]))
+    assert status == 0
+    scan, du, rest = output.split("\r\x1b[K")
+    for bar in (scan, du):
+        assert re.search(r"\r\[([#.]+)\] +(\d+)% (\d+)/100 runs, \d+/s", bar)
+    assert "[" not in rest and len(rest.splitlines()) == 102
+
+
 def test_a_bar_of_the_mount_before_it_is_there(many, tmp_path):
     path = tmp_path / "mount"
     path.mkdir()

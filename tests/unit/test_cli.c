@@ -117,6 +117,23 @@ static void test_counts_have_three_digits(void **state)
     assert_count(UINT64_MAX, "18.4E");
 }
 
+static void test_sizes_have_units(void **state)
+{
+    static const struct {
+        uint64_t bytes;
+        const char *shown;
+    } sizes[] = {{0, "0 B"},         {999, "999 B"},      {1000, "1.00 kB"},
+                 {10240, "10.2 kB"}, {999500, "1.00 MB"}, {512345678, "512 MB"}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+        struct buffer out = {0};
+        display_append_size(&out, sizes[i].bytes);
+        assert_string_equal(out.bytes, sizes[i].shown);
+        buffer_free(&out);
+    }
+}
+
 static void assert_duration(int64_t seconds, const char *shown)
 {
     struct buffer out = {0};
@@ -277,6 +294,7 @@ int main(void)
         cmocka_unit_test(test_what_is_no_time),
         cmocka_unit_test(test_text_is_made_harmless),
         cmocka_unit_test(test_counts_have_three_digits),
+        cmocka_unit_test(test_sizes_have_units),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_a_table_fits_its_width),
         cmocka_unit_test(test_every_difference_is_told),

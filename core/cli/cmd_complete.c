@@ -1,0 +1,184 @@
+/*
+ * `runs complete WORDS...`, for the completions of shells (scripts/completion): what the last word may be,
+ * the others being what stands before it.
+ */
+#include "core/base/escape.h"
+#include "core/cli/cli.h"
+#include "core/cli/complete.h"
+#include <stdlib.h>
+#include <string.h>
+
+/* What the words before the last say. */
+struct context {
+    const struct command *command; /* NULL where none is given yet */
+    bool is_unknown;               /* one is, which there is not */
+    char *directory;               /* of -C; owned */
+    bool wants_directory;          /* the last word is one */
+    bool is_past_options;          /* "--" was given */
+    int argument_count;            /* of the command's arguments before the last word */
+};
+
+/* The shell has not put the home directory in its place yet. */
+static char *directory_of(const char *text)
+{
+    struct buffer path = {0};
+    const char *home = getenv("HOME");
+    if (home && text[0] == '~' && (text[1] == '/' || text[1] == '\0'))
+        buffer_append_text(&path, home), text++;
+    buffer_append_text(&path, text);
+    return path.bytes;
+}
+
+static void set_directory(struct context *context, const char *text)
+{
+    free(context->directory);
+    context->directory = directory_of(text);
+}
+
+static void read_command(struct context *context, const char *name)
+{
+    for (const struct command *const *command = commands; *command; command++)
+        if ((*command)->summary && strcmp((*command)->name, name) == 0)
+            context->command = *command;
+    context->is_unknown = !context->command;
+}
+
+static void read_words(struct context *context, char **words, int count)
+{
+    for (int i = 0; i < count; i++) {
+        bool is_option = words[i][0] == '-' && words[i][1] != '\0' && !context->is_past_options;
+        if (is_option && strcmp(words[i], "--") == 0)
+            context->is_past_options = true;
+        else if (is_option && strcmp(words[i], "-C") == 0 && i + 1 == count)
+            context->wants_directory = true;
+        else if (is_option && strcmp(words[i], "-C") == 0)
+            set_directory(context, words[++i]);
+        else if (is_option && words[i][1] == 'C')
+            set_directory(context, words[i] + 2);
+        else if (is_option)
+            continue;
+        else if (!context->command && !context->is_unknown)
+            read_command(context, words[i]);
+        else
+            context->argument_count++;
+    }
+}
+
+static void add_options(struct candidates *candidates, const struct command *command)
+{
+    candidates_add(candidates, SLICE_LITERAL("-C"), SLICE_LITERAL("the directory of runs"));
+    for (const struct cli_option_name *option = cli_option_names; option->name || option->letter; option++) {
+        struct buffer text = {0};
+        bool fits = !option->option || (command && (command->accepts & option->option));
+        if (option->name)
+            buffer_append_format(&text, "--%s", option->name);
+        else
+            buffer_append_format(&text, "-%c", option->letter);
+        if (fits)
+            candidates_add(candidates, buffer_slice(&text), slice_of(option->summary));
+        buffer_free(&text);
+    }
+}
+
+static void add_commands(struct candidates *candidates)
+{
+    for (const struct command *const *command = commands; *command; command++)
+        if ((*command)->summary)
+            candidates_add(candidates, slice_of((*command)->name), slice_of((*command)->summary));
+}
+
+/* Run ids, and frameworks before their slash; behind it the ids of that one. */
+static void add_runs(struct candidates *candidates, struct index *index)
+{
+    bool with_framework = memchr(candidates->typed.bytes, '/', candidates->typed.length);
+    struct buffer text = {0};
+    uint64_t after = 0;
+    for (struct facet_value *value; (value = facet_next(index, FACET_FRAMEWORK, after, &after));) {
+        buffer_clear(&text);
+        if (with_framework || facet_value_runs(value) == 0 ||
+            escape_decode(slice_of(facet_value_name(value)), &text) != 0)
+            continue;
+        buffer_append_byte(&text, '/');
+        candidates_add(candidates, buffer_slice(&text), SLICE_LITERAL("framework"));
+    }
+    for (struct run *run = index_first(index); run; run = index_next(index, run)) {
+        buffer_clear(&text);
+        if (with_framework) {
+            buffer_append_slice(&text, run_framework(run));
+            buffer_append_byte(&text, '/');
+        }
+        buffer_append_slice(&text, run->name);
+        candidates_add(candidates, buffer_slice(&text), run->fields.status);
+    }
+    buffer_free(&text);
+}
+
+/* Candidates that come from the runs of the source, as far as there is one. */
+static void add_from_source(struct candidates *candidates, const struct context *context)
+{
+    bool is_query = context->command->argument == CLI_ARGUMENT_QUERY;
+    char *source_path = find_source(context->directory);
+    struct keeper *keeper = source_path ? open_source(source_path, true, false) : NULL;
+    struct index *index = keeper ? keeper_lock(keeper) : NULL;
+    if (is_query)
+        complete_query(candidates, index);
+    else if (index)
+        add_runs(candidates, index);
+    if (keeper) {
+        keeper_unlock(keeper);
+        keeper_close(keeper);
+    }
+    free(source_path);
+}
+
+static void add_arguments(struct candidates *candidates, const struct context *context)
+{
+    switch (context->command->argument) {
+    case CLI_ARGUMENT_RUN:
+        if (context->argument_count == 0)
+            add_from_source(candidates, context);
+        break;
+    case CLI_ARGUMENT_RUNS:
+        add_from_source(candidates, context);
+        break;
+    case CLI_ARGUMENT_QUERY:
+        if (complete_query_needs_values(candidates->typed))
+            add_from_source(candidates, context);
+        else
+            complete_query(candidates, NULL);
+        break;
+    case CLI_ARGUMENT_NONE:
+    case CLI_ARGUMENT_DIRECTORY:
+    case CLI_ARGUMENT_VERBATIM:
+        break;
+    }
+}
+
+static enum cli_status run_complete(const struct cli_options *options)
+{
+    if (options->argument_count == 0)
+        return CLI_OK;
+    struct context context = {0};
+    const char *typed = options->arguments[options->argument_count - 1];
+    struct candidates candidates = {.typed = slice_of(typed)};
+    read_words(&context, options->arguments, options->argument_count - 1);
+    if (context.command && context.command->argument == CLI_ARGUMENT_DIRECTORY &&
+        context.argument_count == 0 && typed[0] != '-')
+        context.wants_directory = true;
+    if (!context.wants_directory && typed[0] == '-' && !context.is_past_options)
+        add_options(&candidates, context.command);
+    else if (!context.wants_directory && !context.command && !context.is_unknown)
+        add_commands(&candidates);
+    else if (!context.wants_directory && context.command)
+        add_arguments(&candidates, &context);
+    enum cli_status status = context.wants_directory ? CLI_FINDING : cli_print(&candidates.lines);
+    buffer_free(&candidates.lines);
+    free(context.directory);
+    return status;
+}
+
+const struct command command_complete = {
+    .name = "complete",
+    .argument = CLI_ARGUMENT_VERBATIM,
+    .run = run_complete,
+};

@@ -1,0 +1,19 @@
+/*
+ * What keeps Git from taking just the tracked files of a source that has the block of ignore.h.
+ */
+#ifndef RUNSFS_CLI_GIT_FINDINGS_H
+#define RUNSFS_CLI_GIT_FINDINGS_H
+
+#include "core/cli/finding.h"
+#include "core/config/config.h"
+
+/* Looks for rules that outrank the block: those behind it, and files .gitignore in frameworks and runs; for
+ * repositories in these, which Git takes for submodules; and asks Git, where it is installed, for rules above
+ * the source that keep it from looking in there, and for files that it tracks already. Paths are below the
+ * source. */
+void git_findings(const char *source_path, int source_fd, const struct config *config,
+                  struct finding_list *findings);
+/* Does the source lie in a repository? (True also where Git is not installed and can't tell.) */
+bool git_has_repository(const char *source_path);
+
+#endif
