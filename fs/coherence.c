@@ -198,8 +198,9 @@ static void examine_everything(struct fs *fs)
     free(all);
     /* Names that no node stands for any longer go with the subtrees that they are in. */
     invalidate_entry(fs, &fs->nodes.root, "runs");
-    for (int facet = 0; facet < FACET_COUNT; facet++)
-        invalidate_entry(fs, &fs->nodes.root, facet_directories[facet]);
+    invalidate_entry(fs, &fs->nodes.root, "tracked");
+    invalidate_views(fs);
+    invalidate_inode(fs, &fs->nodes.root, 0); /* the views that it lists may be others */
     log_info("compared %zu cached files and directories with the source", count);
 }
 

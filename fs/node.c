@@ -342,7 +342,23 @@ struct file_node *nodes_file(struct nodes *nodes, const struct attributes *attri
     return file;
 }
 
-struct view_node *nodes_value(struct nodes *nodes, enum facet_id facet, struct facet_value *value)
+struct view_node *nodes_facet(struct nodes *nodes, unsigned facet)
+{
+    pthread_mutex_lock(&nodes->lock);
+    for (; nodes->facet_count <= facet; nodes->facet_count++) {
+        nodes->facets = memory_resize(nodes->facets, (nodes->facet_count + 1) * sizeof(*nodes->facets));
+        struct view_node *view = memory_alloc_zeroed(1, sizeof(*view));
+        node_init(nodes, &view->node, NODE_FACET);
+        view->facet = (unsigned)nodes->facet_count;
+        nodes->facets[nodes->facet_count] = view;
+    }
+    struct view_node *view = nodes->facets[facet];
+    view->node.lookups++;
+    pthread_mutex_unlock(&nodes->lock);
+    return view;
+}
+
+struct view_node *nodes_value(struct nodes *nodes, unsigned facet, struct facet_value *value)
 {
     pthread_mutex_lock(&nodes->lock);
     struct view_node *view = NULL;
@@ -600,10 +616,6 @@ void nodes_init(struct nodes *nodes, struct source *source, const struct node_op
     node_init(nodes, &nodes->refresh, NODE_REFRESH);
     node_init(nodes, &nodes->where.node, NODE_QUERY);
     nodes->where.name = nodes->where.text = "";
-    for (int facet = 0; facet < FACET_COUNT; facet++) {
-        node_init(nodes, &nodes->facets[facet].node, NODE_FACET);
-        nodes->facets[facet].facet = (enum facet_id)facet;
-    }
     nodes->runs = enter_directory(nodes, &nodes->root, source_root(source), false);
     nodes->tracked = enter_directory(nodes, &nodes->root, source_root(source), true);
 }
@@ -631,6 +643,9 @@ void nodes_finish(struct nodes *nodes)
             }
             free(node);
         }
+    for (size_t i = 0; i < nodes->facet_count; i++)
+        free(nodes->facets[i]);
+    free(nodes->facets);
     free(nodes->buckets);
     pthread_mutex_destroy(&nodes->lock);
 }

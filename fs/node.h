@@ -100,7 +100,7 @@ struct file_node {
 
 struct view_node {
     struct node node;
-    enum facet_id facet;
+    unsigned facet;
     struct facet_value *value; /* of NODE_VALUE */
 };
 
@@ -138,7 +138,8 @@ struct nodes {
     struct handle_budget handles;
     struct node root, control, find, refresh;
     struct query_node where; /* where/ itself: no predicate */
-    struct view_node facets[FACET_COUNT];
+    struct view_node **facets; /* by their numbers; made when they are first looked up, and kept */
+    size_t facet_count;
     struct directory_node *runs, *tracked; /* the source's root under runs/ and tracked/ */
 };
 
@@ -155,7 +156,9 @@ struct node *node_of_number(struct nodes *nodes, uint64_t number);
 struct directory_node *nodes_directory(struct nodes *nodes, struct node *parent, struct directory *directory);
 struct file_node *nodes_file(struct nodes *nodes, const struct attributes *attributes,
                              struct directory *directory, const char *name);
-struct view_node *nodes_value(struct nodes *nodes, enum facet_id facet, struct facet_value *value);
+/* The directory of a view, always the same. */
+struct view_node *nodes_facet(struct nodes *nodes, unsigned facet);
+struct view_node *nodes_value(struct nodes *nodes, unsigned facet, struct facet_value *value);
 /* The query `name` below a value or a query. */
 struct query_node *nodes_query(struct nodes *nodes, struct node *parent, const char *name);
 /* A new node, never found again; takes over the reference to snapshot. */

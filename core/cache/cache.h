@@ -13,9 +13,16 @@
 #include "core/run/load.h"
 #include "core/source/source.h"
 
+/* What is known of every run. A cache of another kind is of no use. */
+struct cache_kind {
+    uint64_t fingerprint; /* the configuration's */
+    uint32_t file_count;  /* RUN_FILES_AT_MOST at most */
+    uint32_t own_count;   /* fields of the configuration's own */
+};
+
 struct cached_run {
-    struct file_stamp stamps[RUN_FILE_COUNT];
-    struct run_fields fields; /* borrowed */
+    struct file_stamp stamps[RUN_FILES_AT_MOST];
+    struct run_fields fields; /* borrowed, but for `own` of a run that was found, which the caller frees */
 };
 
 /* ---- place.c: where a source's cache is ---- */
@@ -35,14 +42,15 @@ void cache_place_close(struct cache_place *place); /* may be NULL */
 struct cache;
 
 /* Reads what stands there. 0 and *cache, to be freed with cache_free; -ENOENT for none; -EPERM where it is
- * not ours alone to write; -EBADMSG for one that is damaged, foreign or of another version. */
-int cache_load(const struct cache_place *place, struct cache **cache);
+ * not ours alone to write; -EBADMSG for one that is damaged, foreign or of another version or kind. */
+int cache_load(const struct cache_place *place, const struct cache_kind *kind, struct cache **cache);
 /* The same from the bytes of a file, which are taken over (and were had from malloc). */
-int cache_parse(char *bytes, size_t size_bytes, const struct identity *source, struct cache **cache);
+int cache_parse(char *bytes, size_t size_bytes, const struct identity *source, const struct cache_kind *kind,
+                struct cache **cache);
 void cache_free(struct cache *cache); /* may be NULL */
 size_t cache_count(const struct cache *cache);
-/* The run of those directory names; its fields are good as long as the cache. From any thread. */
-bool cache_find(const struct cache *cache, struct slice framework, struct slice name, struct cached_run *run);
+/* The run of that name in that place; its fields are good as long as the cache. From any thread. */
+bool cache_find(const struct cache *cache, struct slice place, struct slice name, struct cached_run *run);
 
 /* ---- writer.c: writing another ---- */
 
@@ -50,9 +58,10 @@ struct cache_writer;
 
 /* Begins to write a cache that replaces the one there when it is whole. 0 and *writer; -EAGAIN where another
  * process is at it; any errno. */
-int cache_write_begin(const struct cache_place *place, struct cache_writer **writer);
+int cache_write_begin(const struct cache_place *place, const struct cache_kind *kind,
+                      struct cache_writer **writer);
 /* Adds a run in memory. Nothing in it can be as long as LIMIT_RUN_FILE_BYTES. */
-void cache_write_run(struct cache_writer *writer, struct slice framework, struct slice name,
+void cache_write_run(struct cache_writer *writer, struct slice place, struct slice name,
                      const struct cached_run *run);
 /* Writes out what was added. 0 or -errno, which every later call gives again. */
 int cache_write_out(struct cache_writer *writer);

@@ -14,14 +14,15 @@
 
 struct cache {
     char *bytes;
+    struct cache_kind kind;
     size_t run_count;
     uint32_t *slots;   /* where in bytes a record stands, in units of 8 bytes; 0 for none */
     size_t slot_count; /* a power of two, at least twice the runs */
 };
 
-static size_t first_slot(const struct cache *cache, struct slice framework, struct slice name)
+static size_t first_slot(const struct cache *cache, struct slice place, struct slice name)
 {
-    return (size_t)(text_hash(name) + 31 * text_hash(framework)) & (cache->slot_count - 1);
+    return (size_t)(text_hash(name) + 31 * text_hash(place)) & (cache->slot_count - 1);
 }
 
 static const struct cache_record *record_at(const struct cache *cache, uint32_t place)
@@ -29,14 +30,30 @@ static const struct cache_record *record_at(const struct cache *cache, uint32_t 
     return (const void *)(cache->bytes + (size_t)place * 8);
 }
 
-static struct slice framework_of(const struct cache_record *record)
+static const struct file_stamp *stamps_of(const struct cache_record *record)
 {
-    return (struct slice){(const char *)(record + 1), record->framework_length};
+    return (const void *)(record + 1);
 }
 
-static struct slice name_of(const struct cache_record *record)
+/* The lengths of the own fields' texts. */
+static const uint32_t *lengths_of(const struct cache *cache, const struct cache_record *record)
 {
-    return (struct slice){(const char *)(record + 1) + record->framework_length, record->name_length};
+    return (const void *)((const char *)(record + 1) + cache_stamps_bytes(&cache->kind));
+}
+
+static const char *texts_of(const struct cache *cache, const struct cache_record *record)
+{
+    return (const char *)lengths_of(cache, record) + cache_lengths_bytes(&cache->kind);
+}
+
+static struct slice place_of(const struct cache *cache, const struct cache_record *record)
+{
+    return (struct slice){texts_of(cache, record), record->place_length};
+}
+
+static struct slice name_of(const struct cache *cache, const struct cache_record *record)
+{
+    return (struct slice){texts_of(cache, record) + record->place_length, record->name_length};
 }
 
 static size_t text_length(uint32_t length)
@@ -45,31 +62,33 @@ static size_t text_length(uint32_t length)
 }
 
 /* Does a record stand at the beginning of room_bytes, and do its texts fit into it? */
-static bool is_record(const struct cache_record *record, size_t room_bytes)
+static bool is_record(const struct cache *cache, const struct cache_record *record, size_t room_bytes)
 {
-    if (room_bytes < sizeof(*record) || record->size_bytes > room_bytes || record->size_bytes % 8 != 0 ||
-        record->status_length == CACHE_ABSENT)
+    size_t needed = sizeof(*record) + cache_stamps_bytes(&cache->kind) + cache_lengths_bytes(&cache->kind);
+    if (room_bytes < needed || record->size_bytes > room_bytes || record->size_bytes % 8 != 0 ||
+        record->size_bytes < needed || record->status_length == CACHE_ABSENT)
         return false;
-    size_t texts = (size_t)record->framework_length + record->name_length +
-                   text_length(record->start_time_length) + text_length(record->end_time_length) +
-                   record->status_length;
-    return record->size_bytes >= sizeof(*record) + texts;
+    needed += (size_t)record->place_length + record->name_length + text_length(record->start_time_length) +
+              text_length(record->end_time_length) + record->status_length;
+    for (size_t i = 0; i < cache->kind.own_count; i++)
+        needed += text_length(lengths_of(cache, record)[i]);
+    return record->size_bytes >= needed;
 }
 
 /* The first of two with one name counts; there are none, unless names came and went while it was written. */
 static void enter(struct cache *cache, uint32_t place)
 {
     const struct cache_record *record = record_at(cache, place);
-    size_t slot = first_slot(cache, framework_of(record), name_of(record));
+    size_t slot = first_slot(cache, place_of(cache, record), name_of(cache, record));
     while (cache->slots[slot])
         slot = (slot + 1) & (cache->slot_count - 1);
     cache->slots[slot] = place;
 }
 
 static bool is_header_good(const struct cache_header *header, size_t size_bytes,
-                           const struct identity *source)
+                           const struct identity *source, const struct cache_kind *kind)
 {
-    struct cache_header expected = cache_header_of(source);
+    struct cache_header expected = cache_header_of(source, kind);
     return size_bytes % 8 == 0 && size_bytes <= LIMIT_CACHE_BYTES && header->size_bytes == size_bytes &&
            memcmp(header, &expected, offsetof(struct cache_header, run_count)) == 0 &&
            header->run_count <= size_bytes / sizeof(struct cache_record);
@@ -87,7 +106,7 @@ static int enter_all(struct cache *cache, size_t size_bytes)
     size_t at = sizeof(struct cache_header), entered = 0;
     for (; at < size_bytes; entered++) {
         const struct cache_record *record = (const void *)(cache->bytes + at);
-        if (entered == cache->run_count || !is_record(record, size_bytes - at))
+        if (entered == cache->run_count || !is_record(cache, record, size_bytes - at))
             return -EBADMSG;
         enter(cache, (uint32_t)(at / 8));
         at += record->size_bytes;
@@ -95,17 +114,19 @@ static int enter_all(struct cache *cache, size_t size_bytes)
     return entered == cache->run_count ? 0 : -EBADMSG;
 }
 
-int cache_parse(char *bytes, size_t size_bytes, const struct identity *source, struct cache **result)
+int cache_parse(char *bytes, size_t size_bytes, const struct identity *source, const struct cache_kind *kind,
+                struct cache **result)
 {
     const struct cache_header *header = (const void *)bytes;
     *result = NULL;
-    if (size_bytes < sizeof(*header) || !is_header_good(header, size_bytes, source) ||
+    if (size_bytes < sizeof(*header) || !is_header_good(header, size_bytes, source, kind) ||
         !is_checksum_good(header, bytes, size_bytes)) {
         free(bytes);
         return -EBADMSG;
     }
     struct cache *cache = memory_alloc_zeroed(1, sizeof(*cache));
     cache->bytes = bytes;
+    cache->kind = *kind;
     cache->run_count = header->run_count;
     cache->slot_count = 16;
     while (cache->slot_count < 2 * cache->run_count)
@@ -144,31 +165,40 @@ static struct slice take_text(const char **at, uint32_t length)
     return text;
 }
 
-bool cache_find(const struct cache *cache, struct slice framework, struct slice name, struct cached_run *run)
+static struct run_own *own_of(const struct cache *cache, const struct cache_record *record, const char *at)
 {
-    size_t slot = first_slot(cache, framework, name);
+    struct slice values[LIMIT_CONFIG_FIELDS];
+    for (size_t i = 0; i < cache->kind.own_count; i++)
+        values[i] = take_text(&at, lengths_of(cache, record)[i]);
+    return run_own_copy(values, cache->kind.own_count);
+}
+
+bool cache_find(const struct cache *cache, struct slice place, struct slice name, struct cached_run *run)
+{
+    size_t slot = first_slot(cache, place, name);
     const struct cache_record *record = NULL;
     for (; cache->slots[slot]; slot = (slot + 1) & (cache->slot_count - 1)) {
         record = record_at(cache, cache->slots[slot]);
-        if (slice_equal(name_of(record), name) && slice_equal(framework_of(record), framework))
+        if (slice_equal(name_of(cache, record), name) && slice_equal(place_of(cache, record), place))
             break;
         record = NULL;
     }
     if (!record)
         return false;
-    const char *at = name_of(record).bytes + record->name_length;
-    memcpy(run->stamps, record->stamps, sizeof(run->stamps));
+    const char *at = name_of(cache, record).bytes + record->name_length;
+    memcpy(run->stamps, stamps_of(record), cache_stamps_bytes(&cache->kind));
     run->fields.start_time = take_text(&at, record->start_time_length);
     run->fields.end_time = take_text(&at, record->end_time_length);
     run->fields.status = take_text(&at, record->status_length);
     run->fields.tokens_in = record->tokens_in;
     run->fields.tokens_out = record->tokens_out;
+    run->fields.own = own_of(cache, record, at);
     return true;
 }
 
 /* ---- the file ---- */
 
-int cache_load(const struct cache_place *place, struct cache **cache)
+int cache_load(const struct cache_place *place, const struct cache_kind *kind, struct cache **cache)
 {
     struct stat info;
     CLEANUP_FD int fd =
@@ -187,5 +217,5 @@ int cache_load(const struct cache_place *place, struct cache **cache)
         free(bytes);
         return error;
     }
-    return cache_parse(bytes, (size_t)info.st_size, &place->source, cache);
+    return cache_parse(bytes, (size_t)info.st_size, &place->source, kind, cache);
 }

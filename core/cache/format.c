@@ -16,7 +16,17 @@ uint64_t cache_checksum(uint64_t sum, const void *bytes, size_t length)
     return sum;
 }
 
-struct cache_header cache_header_of(const struct identity *source)
+size_t cache_stamps_bytes(const struct cache_kind *kind)
+{
+    return kind->file_count * sizeof(struct file_stamp);
+}
+
+size_t cache_lengths_bytes(const struct cache_kind *kind)
+{
+    return ((size_t)kind->own_count * sizeof(uint32_t) + 7) & ~(size_t)7;
+}
+
+struct cache_header cache_header_of(const struct identity *source, const struct cache_kind *kind)
 {
     struct cache_header header = {
         .magic = CACHE_MAGIC,
@@ -25,6 +35,7 @@ struct cache_header cache_header_of(const struct identity *source)
         .derivation = RUN_DERIVATION,
         .header_size_bytes = sizeof(struct cache_header),
         .record_size_bytes = sizeof(struct cache_record),
+        .kind = *kind,
         .source = {.ino = source->ino, .birth_ns = source->birth_ns},
     };
     return header;

@@ -9,7 +9,7 @@
 
 #define CACHE_MAGIC "runsfs\0c"
 /* Moves with every change of what stands here. */
-#define CACHE_VERSION 1
+#define CACHE_VERSION 2
 #define CACHE_BYTE_ORDER 0x0102030405060708ull
 #define CACHE_ABSENT UINT32_MAX /* the length of an absent text */
 
@@ -20,16 +20,19 @@ struct cache_header {
     uint32_t derivation; /* RUN_DERIVATION of core/run */
     uint32_t header_size_bytes;
     uint32_t record_size_bytes; /* without texts */
+    struct cache_kind kind;
     struct identity source;     /* dev is 0: device numbers are given out anew with every boot */
     uint64_t run_count;
     uint64_t size_bytes; /* of the whole file */
     uint64_t checksum;   /* of the records, and then of the header up to here */
 };
 
-/* Behind it stand framework, name, start_time, end_time and status, and zeros up to a multiple of 8 bytes. */
+/* Behind it stand a stamp for each file (kind.file_count), a length for each own field (kind.own_count, with
+ * zeros up to a multiple of 8 bytes), place, name, start_time, end_time, status and the own fields, and zeros
+ * up to a multiple of 8 bytes. */
 struct cache_record {
     uint32_t size_bytes; /* with all of that */
-    uint16_t framework_length;
+    uint16_t place_length;
     uint16_t name_length;
     uint32_t start_time_length;
     uint32_t end_time_length;
@@ -37,7 +40,6 @@ struct cache_record {
     uint32_t zero;
     uint64_t tokens_in;
     uint64_t tokens_out;
-    struct file_stamp stamps[RUN_FILE_COUNT];
 };
 
 _Static_assert(sizeof(struct cache_header) % 8 == 0 && sizeof(struct cache_record) % 8 == 0,
@@ -53,7 +55,10 @@ struct cache_place {
  * of the sum and of the word, so that no change of a single word goes unseen. */
 uint64_t cache_checksum(uint64_t sum, const void *bytes, size_t length);
 /* The header of a cache of this source, but for what is known at its end. */
-struct cache_header cache_header_of(const struct identity *source);
+struct cache_header cache_header_of(const struct identity *source, const struct cache_kind *kind);
+/* The bytes of what stands between a record and its texts. */
+size_t cache_stamps_bytes(const struct cache_kind *kind);
+size_t cache_lengths_bytes(const struct cache_kind *kind);
 /* Completes it. */
 void cache_header_seal(struct cache_header *header, uint64_t records_checksum);
 /* Is what fstat(2) says of a directory or file that of one which nobody but this user may change? */

@@ -49,12 +49,13 @@ static int open_temporary(const struct cache_place *place, const char *name)
     return error;
 }
 
-int cache_write_begin(const struct cache_place *place, struct cache_writer **result)
+int cache_write_begin(const struct cache_place *place, const struct cache_kind *kind,
+                      struct cache_writer **result)
 {
     struct cache_writer *writer = memory_alloc_zeroed(1, sizeof(*writer));
     snprintf(writer->temporary, sizeof(writer->temporary), "%s.new", place->name);
     writer->place = place;
-    writer->header = cache_header_of(&place->source);
+    writer->header = cache_header_of(&place->source, kind);
     writer->header.size_bytes = sizeof(writer->header);
     writer->fd = open_temporary(place, writer->temporary);
     if (writer->fd < 0) {
@@ -74,17 +75,26 @@ static uint32_t length_of(struct slice text)
     return text.bytes ? (uint32_t)text.length : CACHE_ABSENT;
 }
 
-void cache_write_run(struct cache_writer *writer, struct slice framework, struct slice name,
+static struct slice own_value(const struct run_fields *fields, size_t number)
+{
+    return fields->own && number < fields->own->count ? fields->own->values[number] : SLICE_ABSENT;
+}
+
+void cache_write_run(struct cache_writer *writer, struct slice place, struct slice name,
                      const struct cached_run *run)
 {
     static const char zeros[8];
     const struct run_fields *fields = &run->fields;
-    size_t size_bytes = sizeof(struct cache_record) + framework.length + name.length +
-                        fields->start_time.length + fields->end_time.length + fields->status.length;
+    const struct cache_kind *kind = &writer->header.kind;
+    size_t size_bytes = sizeof(struct cache_record) + cache_stamps_bytes(kind) + cache_lengths_bytes(kind) +
+                        place.length + name.length + fields->start_time.length + fields->end_time.length +
+                        fields->status.length;
+    for (size_t i = 0; i < kind->own_count; i++)
+        size_bytes += own_value(fields, i).length;
     size_t padding = -size_bytes % 8;
     struct cache_record record = {
         .size_bytes = (uint32_t)(size_bytes + padding),
-        .framework_length = (uint16_t)framework.length,
+        .place_length = (uint16_t)place.length,
         .name_length = (uint16_t)name.length,
         .start_time_length = length_of(fields->start_time),
         .end_time_length = length_of(fields->end_time),
@@ -92,13 +102,20 @@ void cache_write_run(struct cache_writer *writer, struct slice framework, struct
         .tokens_in = fields->tokens_in,
         .tokens_out = fields->tokens_out,
     };
-    memcpy(record.stamps, run->stamps, sizeof(record.stamps));
     buffer_append(&writer->piece, (const char *)&record, sizeof(record));
-    buffer_append_slice(&writer->piece, framework);
+    buffer_append(&writer->piece, (const char *)run->stamps, cache_stamps_bytes(kind));
+    for (size_t i = 0; i < kind->own_count; i++) {
+        uint32_t length = length_of(own_value(fields, i));
+        buffer_append(&writer->piece, (const char *)&length, sizeof(length));
+    }
+    buffer_append(&writer->piece, zeros, kind->own_count % 2 * sizeof(uint32_t));
+    buffer_append_slice(&writer->piece, place);
     buffer_append_slice(&writer->piece, name);
     buffer_append_slice(&writer->piece, fields->start_time);
     buffer_append_slice(&writer->piece, fields->end_time);
     buffer_append_slice(&writer->piece, fields->status);
+    for (size_t i = 0; i < kind->own_count; i++)
+        buffer_append_slice(&writer->piece, own_value(fields, i));
     buffer_append(&writer->piece, zeros, padding);
     writer->header.run_count++;
 }

@@ -18,9 +18,7 @@ const char *const entry_field_names[ENTRY_FIELD_COUNT] = {
 
 void entry_append_path(struct buffer *out, const struct run *run)
 {
-    buffer_append_slice(out, run_framework(run));
-    buffer_append_byte(out, '/');
-    buffer_append_slice(out, run->name);
+    run_append_path(run, out);
 }
 
 /* A name (or a path, of which the parts then read as each would alone) as a JSON string. */

@@ -85,14 +85,14 @@ static void inspect_manifest(struct inspection *inspection, struct index *index,
 
 static void inspect_run(struct inspection *inspection, const struct run *run)
 {
-    for (int file = 0; run->faults && file < RUN_FILE_COUNT; file++) {
+    for (size_t file = 0; run->faults && file < inspection->plan->file_count; file++) {
         if (!run->faults[file].reason)
             continue;
         char reason[200];
         struct buffer path = {0};
         run_fault_describe(&run->faults[file], reason, sizeof(reason));
         entry_append_path(&path, run);
-        buffer_append_format(&path, "/%s", run_file_names[file]);
+        buffer_append_format(&path, "/%s", inspection->plan->files[file].name);
         finding_add(inspection->findings, FINDING_UNREADABLE, buffer_slice(&path), "%s", reason);
         buffer_free(&path);
     }
@@ -105,25 +105,35 @@ static int search_error(const struct inspection *inspection, const char *path)
     CLEANUP_FD int fd = openat(inspection->source_fd, path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return errno;
-    for (int file = 0; file < RUN_FILE_COUNT; file++)
-        if (fstatat(fd, run_file_names[file], &info, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
+    for (size_t file = 0; file < inspection->plan->file_count; file++)
+        if (fstatat(fd, inspection->plan->files[file].name, &info, AT_SYMLINK_NOFOLLOW) != 0 &&
+            errno != ENOENT && errno != ENOTDIR)
             return errno;
     return 0;
 }
 
-static int inspect_candidate(const char *framework, const char *name, void *context)
+/* "it has neither metrics.json nor metadata.json" */
+static void append_missing(const struct run_plan *plan, struct buffer *text)
+{
+    for (size_t file = 0; file < plan->file_count; file++)
+        buffer_append_format(text, "%s%s",
+                             file == 0 ? plan->file_count == 1 ? "it has no " : "it has neither "
+                                       : " nor ",
+                             plan->files[file].name);
+}
+
+static int inspect_candidate(const char *path, void *context)
 {
     struct inspection *inspection = context;
-    struct buffer path = {0};
-    buffer_append_format(&path, "%s/%s", framework, name);
-    int error = search_error(inspection, path.bytes);
+    int error = search_error(inspection, path);
+    struct buffer missing = {0};
+    append_missing(inspection->plan, &missing);
     if (error)
-        finding_add(inspection->findings, FINDING_UNREADABLE, buffer_slice(&path),
+        finding_add(inspection->findings, FINDING_UNREADABLE, slice_of(path),
                     "can't be searched (%s); it is not known whether it is a run", strerrordesc_np(error));
     else
-        finding_add(inspection->findings, FINDING_ABORTED, buffer_slice(&path),
-                    "no run: it has neither metrics.json nor metadata.json");
-    buffer_free(&path);
+        finding_add(inspection->findings, FINDING_ABORTED, slice_of(path), "no run: %s", missing.bytes);
+    buffer_free(&missing);
     return 0;
 }
 
@@ -135,6 +145,28 @@ static void inspect_framework(struct inspection *inspection, const char *name)
     if (fd < 0 && errno != ENOTDIR && errno != ELOOP && errno != ENOENT)
         finding_add(inspection->findings, FINDING_UNREADABLE, slice_of(name),
                     "can't be listed (%s); its runs are not seen", strerrordesc_np(errno));
+}
+
+static void inspect_config(struct inspection *inspection)
+{
+    struct config *config;
+    struct config_fault faults[CONFIG_FAULTS_AT_MOST];
+    size_t count;
+    if (config_load(inspection->source_fd, &config, faults, &count) == 0) {
+        config_unref(config);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct buffer reason = {0};
+        display_append(&reason, slice_of(faults[i].reason));
+        if (faults[i].line)
+            finding_add(inspection->findings, FINDING_CONFIGURATION, SLICE_LITERAL(CONFIG_FILE_NAME),
+                        "line %u, column %u: %s", faults[i].line, faults[i].column, reason.bytes);
+        else
+            finding_add(inspection->findings, FINDING_CONFIGURATION, SLICE_LITERAL(CONFIG_FILE_NAME), "%s",
+                        reason.bytes);
+        buffer_free(&reason);
+    }
 }
 
 static void inspect_frameworks(struct inspection *inspection)
@@ -153,10 +185,12 @@ static void inspect_frameworks(struct inspection *inspection)
 
 void inspect_source(struct keeper *keeper, struct finding_list *findings)
 {
-    struct inspection inspection = {keeper, source_root_fd(keeper_source(keeper)), findings};
+    struct inspection inspection = {keeper, source_root_fd(keeper_source(keeper)), NULL, findings};
     struct run_fault fault;
     enum manifest_finding finding = keeper_manifest_finding(keeper, &fault);
     struct index *index = keeper_lock(keeper);
+    inspection.plan = keeper_plan(keeper);
+    inspect_config(&inspection);
     inspect_manifest(&inspection, index, finding, &fault);
     size_t first = findings->count;
     inspect_frameworks(&inspection);

@@ -56,14 +56,6 @@ void note_member(struct keeper *keeper, struct member *member, const char *name)
     note_wake(keeper);
 }
 
-static bool is_run_file(const char *name)
-{
-    for (int file = 0; file < RUN_FILE_COUNT; file++)
-        if (strcmp(name, run_file_names[file]) == 0)
-            return true;
-    return false;
-}
-
 /* notes_lock is held. */
 static void note_entry(struct keeper *keeper, struct directory *directory, const char *name, bool closed)
 {
@@ -71,8 +63,14 @@ static void note_entry(struct keeper *keeper, struct directory *directory, const
     if (!member)
         return;
     if (member->role == MEMBER_RUN) {
-        if (is_run_file(name))
+        if (run_plan_find(keeper->plan, NULL, name) >= 0 || run_plan_has_directory(keeper->plan, name))
             note_member(keeper, member, "");
+    } else if (member->role == MEMBER_PART) {
+        if (run_plan_find(keeper->plan, member->name, name) >= 0)
+            note_member(keeper, member, "");
+    } else if (member->role == MEMBER_ROOT && strcmp(name, CONFIG_FILE_NAME) == 0) {
+        keeper->config_noted = true;
+        note_wake(keeper);
     } else if (member->role == MEMBER_ROOT && strcmp(name, keeper->manifest_name) == 0) {
         keeper->manifest_noted = true;
         keeper->manifest_closed |= closed;
@@ -176,6 +174,8 @@ enum keeper_role keeper_role(struct keeper *keeper, const struct directory *dire
     const struct member *member = directory->keeper_data;
     if (!member)
         return KEEPER_OUTSIDE;
+    if (member->role == MEMBER_PART)
+        return KEEPER_OUTSIDE;
     return member->role == MEMBER_RUN ? KEEPER_RUN : KEEPER_INNER;
 }
 
@@ -194,7 +194,7 @@ bool keeper_leads_to_run(struct keeper *keeper, const struct directory *director
 {
     (void)keeper;
     const struct member *member = directory->keeper_data;
-    member = member && member->role != MEMBER_RUN ? member_child(member, name) : NULL;
+    member = member && member->role < MEMBER_RUN ? member_child(member, name) : NULL;
     return member && has_run(member);
 }
 
@@ -229,19 +229,24 @@ enum manifest_finding keeper_manifest_finding(struct keeper *keeper, struct run_
     return finding;
 }
 
-int keeper_each_candidate(struct keeper *keeper,
-                          int (*visit)(const char *framework, const char *name, void *context), void *context)
+static int each_candidate(struct member *member, int (*visit)(const char *path, void *context), void *context)
 {
-    struct member_position at_framework = {0};
-    for (struct member *framework; (framework = member_next_child(keeper->root, &at_framework));) {
-        struct member_position at_run = {0};
-        for (struct member *member; (member = member_next_child(framework, &at_run));) {
-            int result = member->run ? 0 : visit(framework->name, member->name, context);
-            if (result)
-                return result;
-        }
+    int result = 0;
+    if (member->role == MEMBER_RUN && !member->run) {
+        struct buffer path = {0};
+        member_append_path(member, &path);
+        result = visit(path.bytes, context);
+        buffer_free(&path);
     }
-    return 0;
+    struct member_position position = {0};
+    for (struct member *child; result == 0 && (child = member_next_child(member, &position));)
+        result = each_candidate(child, visit, context);
+    return result;
+}
+
+int keeper_each_candidate(struct keeper *keeper, int (*visit)(const char *path, void *context), void *context)
+{
+    return each_candidate(keeper->root, visit, context);
 }
 
 struct source *keeper_source(struct keeper *keeper)
@@ -264,10 +269,14 @@ const struct config *keeper_config(const struct keeper *keeper)
     return keeper->config;
 }
 
+const struct run_plan *keeper_plan(const struct keeper *keeper)
+{
+    return keeper->plan;
+}
+
 const struct field_set *keeper_fields(struct keeper *keeper)
 {
-    (void)keeper;
-    return field_set_built_in();
+    return keeper->fields;
 }
 
 bool keeper_is_manifest(struct keeper *keeper, const struct directory *directory, const char *name)
@@ -364,6 +373,16 @@ static void init_locks(struct keeper *keeper)
     pthread_mutex_init(&keeper->notes_lock, NULL);
 }
 
+/* The name of its directory, which is the framework of runs that stand in the source itself. */
+static char *name_of_source(const char *path)
+{
+    char *real = realpath(path, NULL);
+    const char *slash = real ? strrchr(real, '/') : NULL;
+    char *name = memory_copy_text(slash ? slash + 1 : "", slash ? strlen(slash + 1) : 0);
+    free(real);
+    return name;
+}
+
 int keeper_open(const char *source_path, const struct keeper_options *options, struct keeper **result)
 {
     struct keeper *keeper = memory_alloc_zeroed(1, sizeof(*keeper));
@@ -385,10 +404,9 @@ int keeper_open(const char *source_path, const struct keeper_options *options, s
         keeper_close(keeper);
         return error;
     }
-    keeper->manifest_name = manifest_file_name(source_root_fd(keeper->source));
-    keeper->config = config_built_in();
     keeper->index = index_create();
-    recall_open(keeper, source_path);
+    keeper->source_path = memory_copy_text(source_path, strlen(source_path));
+    keeper->source_name = name_of_source(source_path);
 
     pthread_mutex_lock(&keeper->lock);
     scan_begin(keeper);
@@ -454,7 +472,10 @@ void keeper_close(struct keeper *keeper)
     snapshot_unref(keeper->publisher.on_disk);
     if (keeper->source)
         source_close(keeper->source);
-    config_unref(keeper->config);
+    configure_end(keeper);
+    free(keeper->source_path);
+    free(keeper->source_name);
+    free(keeper->manifest_name);
     pthread_cond_destroy(&keeper->wake);
     pthread_mutex_destroy(&keeper->lock);
     pthread_mutex_destroy(&keeper->notes_lock);

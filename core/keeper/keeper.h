@@ -53,6 +53,8 @@ bool keeper_is_manifest(struct keeper *keeper, const struct directory *directory
 
 /* The configuration that is in force. The caller holds the lock. */
 const struct config *keeper_config(const struct keeper *keeper);
+/* How its fields are read from a run's files. The caller holds the lock. */
+const struct run_plan *keeper_plan(const struct keeper *keeper);
 /* The fields that a query may name. The caller holds the lock. */
 const struct field_set *keeper_fields(struct keeper *keeper);
 
@@ -114,10 +116,8 @@ enum manifest_finding {
 /* What was found of the file when it was last read (read_only keepers: at opening). fault is set for
  * MANIFEST_BROKEN and _FOREIGN. */
 enum manifest_finding keeper_manifest_finding(struct keeper *keeper, struct run_fault *fault);
-/* Calls visit for every directory where a run could be and is none (it has neither file). The caller holds
- * the lock. */
-int keeper_each_candidate(struct keeper *keeper,
-                          int (*visit)(const char *framework, const char *name, void *context),
-                          void *context);
+/* Calls visit for every directory where a run could be and is none (it has none of the files), with its path
+ * below the source. The caller holds the lock. */
+int keeper_each_candidate(struct keeper *keeper, int (*visit)(const char *path, void *context), void *context);
 
 #endif

@@ -44,8 +44,16 @@ struct keeper {
     struct keeper_options options;
     struct source *source;
     struct watch *watch;
-    const char *manifest_name;
-    struct config *config; /* a reference */
+    char *manifest_name; /* set with the first configuration, and never changed */
+    char *source_path;
+    char *source_name; /* of its directory */
+    struct config *config; /* a reference; this and the next three are changed by configure.c */
+    struct run_plan *plan; /* notes_lock guards it as well */
+    struct field_set *fields;
+    const struct field *view_fields[LIMIT_CONFIG_VIEWS]; /* by which runs stand in the configuration's views */
+    bool is_plain;                  /* the layout asks for no more than a depth, and nothing is excluded */
+    struct file_stamp config_stamp; /* of the file that was last read; all zero for none */
+    bool config_was_fresh;          /* it was read so soon that a change may hide behind its stamp */
     struct index *index;
     pthread_mutex_t lock;
     struct member *root;
@@ -66,7 +74,7 @@ struct keeper {
     struct link_table
         *links; /* links.c's: runs by the inode numbers of their files, once one has other names */
     _Atomic(bool) has_links;
-    bool manifest_noted, manifest_closed, rescan_noted, stopping;
+    bool manifest_noted, manifest_closed, config_noted, rescan_noted, stopping;
     bool settled;          /* since the keeper's thread last looked */
     _Atomic(bool) pending; /* anything noted? a look without is one atomic read */
 
@@ -89,7 +97,7 @@ void links_finish(struct keeper *keeper);
 /* tracking.c; the caller holds keeper->lock. */
 /* Takes over the reference to directory. What the directory was before, elsewhere, is dropped. */
 struct member *member_create(struct keeper *keeper, struct member *parent, const char *name,
-                             struct directory *directory);
+                             struct directory *directory, enum member_role role);
 void member_drop(struct keeper *keeper, struct member *member);
 /* Decides anew whether the member is to be looked at without being told. */
 void update_polling(struct keeper *keeper, struct member *member);
@@ -105,10 +113,10 @@ void run_read(struct keeper *keeper, struct member *member);
 void run_read_if_changed(struct keeper *keeper, struct member *member);
 
 /* recall.c. recall_run is called by threads of a scan, the others by who opens, runs or closes the keeper. */
-void recall_open(struct keeper *keeper, const char *source_path);
+void recall_open(struct keeper *keeper);
 /* Is there a run in the cache whose files still are what they were? Then state is filled, with texts that are
  * the cache's: not to be freed. */
-bool recall_run(const struct keeper *keeper, struct slice framework, struct slice name, int run_fd,
+bool recall_run(const struct keeper *keeper, struct slice place, struct slice name, int run_fd,
                 struct run_state *state);
 void recall_forget(struct keeper *keeper); /* the cache's content; its place is kept */
 void recall_close(struct keeper *keeper);
@@ -133,15 +141,30 @@ void scan_settle_entry(struct keeper *keeper, struct member *parent, const char 
 /* Is the directory one of those in which the member stands, or the member's? A bind mount can show a
  * directory within itself. */
 bool is_within(const struct member *member, const struct directory *directory);
+/* Finds and watches the directories in a run that hold files of the plan. */
+void scan_parts(struct keeper *keeper, struct member *run, int run_fd);
 void scan_begin(struct keeper *keeper); /* the first scan */
+/* Takes every run out of the index, and every member but the root. */
+void scan_empty(struct keeper *keeper);
+void scan_again(struct keeper *keeper); /* fills them as they are now */
 /* Settles what was noted before the call. Not what is noted meanwhile: with changes that come faster than
  * they are settled, the caller would never get to look. */
 void scan_settle(struct keeper *keeper);
 void scan_poll(struct keeper *keeper); /* looks at what no watch tells of */
 void scan_end(struct keeper *keeper);  /* frees the index and all members */
 
+/* configure.c; the caller holds keeper->lock. */
+/* The configuration that stands in the source, or the built-in one where there is none or it is broken. No
+ * runs are known yet. */
+void configure_begin(struct keeper *keeper);
+/* runsfs.json may have changed: takes it over where it is good. */
+void configure_again(struct keeper *keeper);
+void configure_end(struct keeper *keeper);
+
 /* publish.c; the caller holds keeper->lock. */
 void publish_settle(struct keeper *keeper, bool closed); /* the file was changed by somebody */
+/* The index was emptied: what the file adds to it is to be taken over again. */
+void publish_adopt_again(struct keeper *keeper);
 void publish_notice(struct keeper *keeper);              /* notes that the index changed */
 int64_t publish_due_ms(struct keeper *keeper);           /* when to write, monotonic; -1 for never */
 /* Writes the file; gives up the lock while it does, and has it again on return. */

@@ -73,20 +73,24 @@ static void take(struct link_table *table, const struct member *member, uint64_t
         }
 }
 
+/* The files of the member, and of those below it. */
+static void add_known(const struct keeper *keeper, struct link_table *table, struct member *member)
+{
+    for (size_t file = 0; member->run && file < keeper->plan->file_count; file++)
+        if (run_stamp(member->run, file)->ino)
+            add(table, member, run_stamp(member->run, file)->ino);
+    struct member_position position = {0};
+    for (struct member *child; (child = member_next_child(member, &position));)
+        add_known(keeper, table, child);
+}
+
 /* The first file with other names was met: all runs that are known enter the table. */
 static struct link_table *build(struct keeper *keeper)
 {
     struct link_table *table = memory_alloc_zeroed(1, sizeof(*table));
     table->bucket_count = FIRST_BUCKETS;
     table->buckets = memory_alloc_zeroed(table->bucket_count, sizeof(*table->buckets));
-    struct member_position at_framework = {0};
-    for (struct member *framework; (framework = member_next_child(keeper->root, &at_framework));) {
-        struct member_position at_run = {0};
-        for (struct member *member; (member = member_next_child(framework, &at_run));)
-            for (int file = 0; member->run && file < RUN_FILE_COUNT; file++)
-                if (member->run->stamps[file].ino)
-                    add(table, member, member->run->stamps[file].ino);
-    }
+    add_known(keeper, table, keeper->root);
     return table;
 }
 
@@ -126,7 +130,7 @@ void links_update(struct keeper *keeper, struct member *member, const struct run
 {
     static const struct file_stamp absent;
     member->links = false;
-    for (int file = 0; state && file < RUN_FILE_COUNT; file++)
+    for (size_t file = 0; state && file < keeper->plan->file_count; file++)
         member->links |= state->has_links[file];
     if (!member->links && !keeper->links)
         return;
@@ -135,8 +139,8 @@ void links_update(struct keeper *keeper, struct member *member, const struct run
     if (built)
         keeper->links = built;
     atomic_store(&keeper->has_links, true);
-    for (int file = 0; file < RUN_FILE_COUNT; file++)
-        update_file(keeper, member, member->run ? &member->run->stamps[file] : &absent,
+    for (size_t file = 0; file < keeper->plan->file_count; file++)
+        update_file(keeper, member, member->run ? run_stamp(member->run, file) : &absent,
                     state ? &state->stamps[file] : &absent);
     pthread_mutex_unlock(&keeper->notes_lock);
 }

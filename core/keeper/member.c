@@ -83,17 +83,39 @@ struct member *member_take_children(struct member *parent)
     return taken;
 }
 
-struct member *member_new(struct member *parent, const char *name, struct directory *directory)
+struct member *member_new(struct member *parent, const char *name, struct directory *directory,
+                          enum member_role role)
 {
     size_t length = strlen(name);
     struct member *member = memory_alloc_zeroed(1, sizeof(*member) + length + 1);
     memcpy(member->name, name, length);
-    member->role = parent ? (uint8_t)(parent->role + 1) : MEMBER_ROOT;
+    member->role = (uint8_t)role;
     member->directory = directory;
     member->parent = parent;
     if (parent)
         attach(parent, member);
     return member;
+}
+
+void member_append_path(const struct member *member, struct buffer *path)
+{
+    if (!member->parent)
+        return;
+    if (member->parent->parent) {
+        member_append_path(member->parent, path);
+        buffer_append_byte(path, '/');
+    }
+    buffer_append_text(path, member->name);
+}
+
+struct slice member_place(const struct member *member, struct buffer *scratch)
+{
+    const struct member *parent = member->parent;
+    if (!parent->parent || !parent->parent->parent) /* "" or one name, as it mostly is */
+        return slice_of(parent->name);
+    buffer_clear(scratch);
+    member_append_path(parent, scratch);
+    return buffer_slice(scratch);
 }
 
 void member_free(struct member *member)

@@ -1,6 +1,6 @@
 /*
- * Members: the directories that the layout makes a framework or the place of a run. There is one for every
- * run, so they are small: a member with children has a table of them by name, whose chains run through the
+ * Members: the directories that the layout puts on the way to runs or makes the place of one, and those in a run
+ * that hold files from which its fields come. There is one for every run, so they are small: a member with children has a table of them by name, whose chains run through the
  * children.
  */
 #ifndef RUNSFS_KEEPER_MEMBER_H
@@ -11,7 +11,7 @@
 
 struct children;
 
-enum member_role { MEMBER_ROOT, MEMBER_FRAMEWORK, MEMBER_RUN };
+enum member_role { MEMBER_ROOT, MEMBER_INNER, MEMBER_RUN, MEMBER_PART };
 
 /*
  * directory->keeper_data points to the member. Guarded by keeper->lock, but for `queued`, `noted`, `dead` and
@@ -39,7 +39,12 @@ struct member {
 };
 
 /* A new member, put into its parent's table (NULL for the root). Takes over the reference to directory. */
-struct member *member_new(struct member *parent, const char *name, struct directory *directory);
+struct member *member_new(struct member *parent, const char *name, struct directory *directory,
+                          enum member_role role);
+/* The path of the member's directory below the source, appended. */
+void member_append_path(const struct member *member, struct buffer *path);
+/* The same of the directory in which it stands; scratch may hold it. */
+struct slice member_place(const struct member *member, struct buffer *scratch);
 /* Takes all children out of their table: a chain by sibling, with no parent. */
 struct member *member_take_children(struct member *parent);
 /* Takes a member out of its parent's table. */

@@ -27,6 +27,9 @@ static bool misses_runs(struct keeper *keeper)
 {
     if (!keeper->unlisted)
         return false;
+    /* Of a directory further up it is not known which frameworks are below it. */
+    if (config_greatest_depth(keeper->config) > 2)
+        return true;
     struct member_position position = {0};
     for (struct member *member; (member = member_next_child(keeper->root, &position));)
         if (member->unlisted && index_names_framework(keeper->index, slice_of(member->name)))
@@ -167,6 +170,12 @@ void publish_settle(struct keeper *keeper, bool closed)
         settle_changed_file(keeper, closed);
     if (closed)
         publisher->hold_until_ms = 0;
+}
+
+void publish_adopt_again(struct keeper *keeper)
+{
+    keeper->publisher.judged = keeper->publisher.adopted = false;
+    publish_settle(keeper, false);
 }
 
 int64_t keeper_pause_manifest(struct keeper *keeper)

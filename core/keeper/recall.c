@@ -10,6 +10,7 @@
 #include "core/base/log.h"
 #include "core/cache/cache.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Buckets of the index that are gone through at once, with the lock held: some thousand runs, a few
@@ -19,12 +20,19 @@
 #define READ_WORTH_WRITING 1000
 #define READ_SHARE_WORTH_WRITING 10
 
-void recall_open(struct keeper *keeper, const char *source_path)
+static struct cache_kind kind_of(const struct keeper *keeper)
+{
+    return (struct cache_kind){.fingerprint = keeper->config->fingerprint,
+                               .file_count = (uint32_t)keeper->plan->file_count,
+                               .own_count = (uint32_t)keeper->plan->own_count};
+}
+
+void recall_open(struct keeper *keeper)
 {
     const struct keeper_options *options = &keeper->options;
     if (options->cache == KEEPER_CACHE_NONE)
         return;
-    int error = cache_place_open(options->cache_directory, source_root_fd(keeper->source), source_path,
+    int error = cache_place_open(options->cache_directory, source_root_fd(keeper->source), keeper->source_path,
                                  &keeper->cache_place);
     if (error == -EXDEV)
         log_info("no index cache: its directory lies in the source");
@@ -33,10 +41,11 @@ void recall_open(struct keeper *keeper, const char *source_path)
                  error == -EPERM ? "others may write where it would be" : strerrordesc_np(-error));
     if (error || options->cache != KEEPER_CACHE_USE)
         return;
-    error = cache_load(keeper->cache_place, &keeper->cache);
+    struct cache_kind kind = kind_of(keeper);
+    error = cache_load(keeper->cache_place, &kind, &keeper->cache);
     if (error && error != -ENOENT)
         log_info("the index cache is not used, and written anew: %s",
-                 error == -EBADMSG ? "it is damaged, or of another version" : strerrordesc_np(-error));
+                 error == -EBADMSG ? "it is damaged, of another version, or of another configuration" : strerrordesc_np(-error));
 }
 
 void recall_forget(struct keeper *keeper)
@@ -52,28 +61,34 @@ void recall_close(struct keeper *keeper)
     keeper->cache_place = NULL;
 }
 
-bool recall_run(const struct keeper *keeper, struct slice framework, struct slice name, int run_fd,
+bool recall_run(const struct keeper *keeper, struct slice place, struct slice name, int run_fd,
                 struct run_state *state)
 {
     struct cached_run run;
-    struct file_stamp stamps[RUN_FILE_COUNT];
-    if (!keeper->cache || !cache_find(keeper->cache, framework, name, &run) ||
-        run_load_stamps(run_fd, stamps) != 0)
+    struct file_stamp stamps[RUN_FILES_AT_MOST];
+    if (!keeper->cache || run_load_stamps(keeper->plan, run_fd, stamps) != 0 ||
+        !cache_find(keeper->cache, place, name, &run))
         return false;
-    *state = (struct run_state){.is_whole = true, .fields = run.fields};
-    for (int file = 0; file < RUN_FILE_COUNT; file++) {
-        if (!file_stamp_equal(&stamps[file], &run.stamps[file]))
-            return false;
-        state->stamps[file] = stamps[file];
-        state->is_run |= stamps[file].ino != 0;
+    bool is_same = true, is_run = false;
+    for (size_t file = 0; file < keeper->plan->file_count; file++) {
+        is_same &= file_stamp_equal(&stamps[file], &run.stamps[file]);
+        is_run |= stamps[file].ino != 0;
     }
-    return state->is_run;
+    if (!is_same || !is_run) {
+        free(run.fields.own);
+        return false;
+    }
+    *state = (struct run_state){.is_run = true, .is_whole = true, .fields = run.fields};
+    state->file_count = keeper->plan->file_count;
+    memcpy(state->stamps, stamps, state->file_count * sizeof(*stamps));
+    return true;
 }
 
 /* ---- writing ---- */
 
 struct saving {
     struct keeper *keeper;
+    const struct config *config; /* for which it is written */
     struct cache_writer *writer;
     int64_t began_ns; /* of run_clock_ns */
     size_t left_out;
@@ -89,7 +104,10 @@ static bool is_certain(const struct saving *saving, const struct run *run)
     bool is_watched = saving->all_told && atomic_load(&member->directory->watch_state) == WATCH_ACTIVE;
     if (member->was_fresh && !is_watched)
         return false;
-    return !run_stamps_are_fresh(run->stamps, saving->began_ns);
+    for (size_t file = 0; file < saving->keeper->plan->file_count; file++)
+        if (run_stamps_are_fresh(run_stamp(run, file), 1, saving->began_ns))
+            return false;
+    return true;
 }
 
 static int save_run(struct run *run, void *context)
@@ -100,8 +118,9 @@ static int save_run(struct run *run, void *context)
         saving->left_out++;
         return 0;
     }
-    memcpy(cached.stamps, run->stamps, sizeof(cached.stamps));
-    cache_write_run(saving->writer, run_framework(run), run->name, &cached);
+    for (size_t file = 0; file < saving->keeper->plan->file_count; file++)
+        cached.stamps[file] = *run_stamp(run, file);
+    cache_write_run(saving->writer, run_place(run), run->name, &cached);
     return 0;
 }
 
@@ -111,11 +130,15 @@ static void save_all(struct saving *saving)
 {
     struct keeper *keeper = saving->keeper;
     size_t bucket = 0;
+    bool is_same_config;
     do {
         pthread_mutex_lock(&keeper->lock);
-        index_each_part(keeper->index, &bucket, BUCKETS_AT_ONCE, save_run, saving);
+        is_same_config = keeper->config == saving->config;
+        if (is_same_config)
+            index_each_part(keeper->index, &bucket, BUCKETS_AT_ONCE, save_run, saving);
         pthread_mutex_unlock(&keeper->lock);
-    } while (cache_write_out(saving->writer) == 0 && bucket != 0);
+        /* What a configuration that came meanwhile has of its runs does not belong into it. */
+    } while (is_same_config && cache_write_out(saving->writer) == 0 && bucket != 0);
 }
 
 static void save(struct keeper *keeper, bool all_told)
@@ -124,8 +147,10 @@ static void save(struct keeper *keeper, bool all_told)
     int64_t began_ms = keeper_now_ms();
     pthread_mutex_lock(&keeper->lock);
     keeper->read_since_saved = 0;
+    struct cache_kind kind = kind_of(keeper);
+    saving.config = keeper->config;
     pthread_mutex_unlock(&keeper->lock);
-    int error = cache_write_begin(keeper->cache_place, &saving.writer);
+    int error = cache_write_begin(keeper->cache_place, &kind, &saving.writer);
     if (error == 0) {
         save_all(&saving);
         error = cache_write_end(saving.writer);

@@ -2,9 +2,9 @@
  * Which directories are frameworks and runs, and what changed in them: the meaning of notes. A directory is
  * watched before it is read, so that a change during the reading comes back as a note.
  *
- * The layout: every directory in the source but `.git` is a framework's; every directory in it is a place
- * where a run can be; it is a run as soon as one of the run's files stands in it. Symbolic links are followed
- * nowhere.
+ * The layout, the configuration's: without one, every directory in the source but `.git` is a framework's, and
+ * every directory in it is a place where a run can be; it is a run as soon as one of the files stands in it from
+ * which fields come. Symbolic links are followed nowhere.
  */
 #include "core/keeper/keeper_internal.h"
 #include "core/base/log.h"
@@ -39,9 +39,41 @@ static void names_free(struct names *names)
     free(names->list);
 }
 
-static bool is_excluded(const struct member *parent, const char *name)
+static size_t depth_of(const struct member *member)
 {
-    return parent->role == MEMBER_ROOT && strcmp(name, ".git") == 0;
+    size_t depth = 0;
+    for (; member->parent; member = member->parent)
+        depth++;
+    return depth;
+}
+
+/* What the layout makes of a directory in a member; false where it is of no concern. A place of runs is not
+ * looked through for others, though a second layout may have them there. */
+static bool role_of_entry(const struct keeper *keeper, const struct member *parent, const char *name,
+                          enum member_role *role)
+{
+    if (parent->role == MEMBER_RUN) {
+        *role = MEMBER_PART;
+        return run_plan_has_directory(keeper->plan, name);
+    }
+    if (parent->role == MEMBER_PART || (parent->role == MEMBER_ROOT && strcmp(name, ".git") == 0))
+        return false;
+    if (keeper->is_plain) {
+        *role = depth_of(parent) + 1 < keeper->config->layouts[0].depth ? MEMBER_INNER : MEMBER_RUN;
+        return true;
+    }
+    struct buffer path = {0};
+    if (parent->parent) {
+        member_append_path(parent, &path);
+        buffer_append_byte(&path, '/');
+    }
+    buffer_append_text(&path, name);
+    bool is_run = config_is_run_path(keeper->config, path.bytes);
+    bool is_of_concern = (is_run || config_leads_to_runs(keeper->config, path.bytes)) &&
+                         !config_is_excluded(keeper->config, path.bytes);
+    *role = is_run ? MEMBER_RUN : MEMBER_INNER;
+    buffer_free(&path);
+    return is_of_concern;
 }
 
 bool is_within(const struct member *member, const struct directory *directory)
@@ -64,21 +96,21 @@ static void member_read(struct keeper *keeper, struct member *member)
     source_release(keeper->source, &descriptor);
     if (member->role == MEMBER_RUN)
         run_read(keeper, member);
-    else
+    else if (member->role != MEMBER_PART)
         look_at_entries(keeper, member);
 }
 
 /* What stands at name: its directory with a reference, or NULL where there is none. -errno where that can't
  * be told. */
 static int find_directory(struct keeper *keeper, struct member *parent, const char *name, int parent_fd,
-                          struct directory **directory)
+                          struct directory **directory, enum member_role *role)
 {
     struct attributes attributes;
     *directory = NULL;
     int error = source_stat_at(parent_fd, name, &attributes);
     if (error == -ENOENT || error == -ENOTDIR)
         return 0;
-    if (error || !S_ISDIR(attributes.stat.st_mode) || is_excluded(parent, name))
+    if (error || !S_ISDIR(attributes.stat.st_mode) || !role_of_entry(keeper, parent, name, role))
         return error;
     *directory = source_directory_at(keeper->source, parent->directory, name, &attributes.identity);
     if (is_within(parent, *directory)) {
@@ -95,7 +127,8 @@ static struct member *settle_entry(struct keeper *keeper, struct member *parent,
 {
     struct member *member = member_child(parent, name);
     struct directory *directory;
-    int error = find_directory(keeper, parent, name, parent_fd, &directory);
+    enum member_role role;
+    int error = find_directory(keeper, parent, name, parent_fd, &directory, &role);
     if (error) {
         set_unread(keeper, parent, true);
         if (!parent->warned)
@@ -111,7 +144,7 @@ static struct member *settle_entry(struct keeper *keeper, struct member *parent,
         member_drop(keeper, member);
     if (!directory)
         return NULL;
-    member = member_create(keeper, parent, name, directory);
+    member = member_create(keeper, parent, name, directory, role);
     member_read(keeper, member);
     return member;
 }
@@ -126,6 +159,14 @@ void scan_settle_entry(struct keeper *keeper, struct member *parent, const char 
     }
     settle_entry(keeper, parent, name, descriptor.fd);
     source_release(keeper->source, &descriptor);
+}
+
+void scan_parts(struct keeper *keeper, struct member *run, int run_fd)
+{
+    const struct run_plan *plan = keeper->plan;
+    for (size_t i = 0; plan->has_directories && i < plan->file_count; i++)
+        if (plan->files[i].directory)
+            settle_entry(keeper, run, plan->files[i].directory, run_fd);
 }
 
 /* Opens the directory of a member for listing. While one can't be, the manifest is not written: its runs
@@ -164,7 +205,7 @@ static void settle_gone(struct keeper *keeper, struct member *parent)
     names_free(&gone);
 }
 
-/* Settles every entry in the list. What is new in a framework goes to a sweep instead. */
+/* Settles every entry in the list. A new place of a run goes to a sweep instead. */
 static void settle_listed(struct keeper *keeper, struct member *parent, DIR *list, int parent_fd,
                           struct sweep *sweep)
 {
@@ -173,7 +214,9 @@ static void settle_listed(struct keeper *keeper, struct member *parent, DIR *lis
             continue;
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        if (parent->role == MEMBER_FRAMEWORK && !member_child(parent, entry->d_name)) {
+        enum member_role role;
+        if (!member_child(parent, entry->d_name) && role_of_entry(keeper, parent, entry->d_name, &role) &&
+            role == MEMBER_RUN) {
             sweep_add(sweep, parent, entry->d_name);
             continue;
         }
@@ -224,37 +267,36 @@ static void look_again(struct keeper *keeper, struct member *member, bool unwatc
         member_read(keeper, member);
         look = false;
     }
+    struct member_position position = {0};
+    struct member *child;
     if (member->role == MEMBER_RUN) {
+        while ((child = member_next_child(member, &position)))
+            look |= !unwatched_only || child->unwatched;
         if (look)
             run_read_if_changed(keeper, member);
         return;
     }
     if (look)
         look_at_entries(keeper, member);
-    struct member_position position = {0};
-    struct member *child;
-    if (member->role == MEMBER_FRAMEWORK) {
-        while ((child = member_next_child(member, &position)))
-            look_again(keeper, child, unwatched_only);
-        return;
-    }
-    /* A framework that has moved into another is dropped while the other is looked at. */
-    struct names frameworks = {0};
+    /* A member that has moved into another is dropped while the other is looked at. */
+    struct names names = {0};
     while ((child = member_next_child(member, &position)))
-        names_add(&frameworks, child->name);
-    for (size_t i = 0; i < frameworks.count; i++) {
-        child = member_child(member, frameworks.list[i]);
+        names_add(&names, child->name);
+    for (size_t i = 0; i < names.count; i++) {
+        child = member_child(member, names.list[i]);
         if (child)
             look_again(keeper, child, unwatched_only);
     }
-    names_free(&frameworks);
+    names_free(&names);
 }
 
 /* ---- notes ---- */
 
 static void settle_note(struct keeper *keeper, struct member *member, const char *name)
 {
-    if (member->role == MEMBER_RUN)
+    if (member->role == MEMBER_PART)
+        run_read(keeper, member->parent);
+    else if (member->role == MEMBER_RUN)
         run_read(keeper, member);
     else
         scan_settle_entry(keeper, member, name);
@@ -285,13 +327,16 @@ void scan_settle(struct keeper *keeper)
     pthread_mutex_lock(&keeper->notes_lock);
     struct note *notes = keeper->notes_first;
     bool manifest = keeper->manifest_noted, closed = keeper->manifest_closed, rescan = keeper->rescan_noted;
+    bool config = keeper->config_noted || rescan;
     keeper->notes_first = NULL;
     keeper->notes_last = &keeper->notes_first;
-    keeper->manifest_noted = keeper->manifest_closed = keeper->rescan_noted = false;
+    keeper->manifest_noted = keeper->manifest_closed = keeper->rescan_noted = keeper->config_noted = false;
     atomic_store(&keeper->pending, false);
     pthread_mutex_unlock(&keeper->notes_lock);
 
     settle_notes(keeper, notes);
+    if (config)
+        configure_again(keeper);
     if (rescan) {
         look_again(keeper, keeper->root, false);
         log_info("looked at every run again: %zu runs", index_count(keeper->index));
@@ -303,6 +348,8 @@ void scan_settle(struct keeper *keeper)
 void scan_poll(struct keeper *keeper)
 {
     keeper->polls++;
+    if (keeper->root->unwatched)
+        configure_again(keeper);
     look_again(keeper, keeper->root, true);
     if (keeper->root->unwatched)
         publish_settle(keeper, false);
@@ -311,8 +358,23 @@ void scan_poll(struct keeper *keeper)
 void scan_begin(struct keeper *keeper)
 {
     struct directory *directory = directory_ref(source_root(keeper->source));
-    keeper->root = member_create(keeper, NULL, "", directory);
+    keeper->root = member_create(keeper, NULL, "", directory, MEMBER_ROOT);
     member_watch(keeper, keeper->root, source_root_fd(keeper->source));
+    configure_begin(keeper);
+    recall_open(keeper);
+    scan_again(keeper);
+}
+
+void scan_empty(struct keeper *keeper)
+{
+    for (struct member *child = member_take_children(keeper->root), *next; child; child = next) {
+        next = child->sibling;
+        member_drop(keeper, child);
+    }
+}
+
+void scan_again(struct keeper *keeper)
+{
     keeper->sweep = sweep_create(keeper);
     look_at_entries(keeper, keeper->root);
     struct sweep *sweep = keeper->sweep;

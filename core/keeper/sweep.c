@@ -23,12 +23,12 @@
 #define BATCHES_AHEAD (4 * LIMIT_TEAM_THREADS)
 #define ENTRIES_WORTH_A_THREAD 128
 
-/* The framework in which entries stand. It is counted like a note of the member, and so lives on where it is
+/* The directory in which entries stand. It is counted like a note of the member, and so lives on where it is
  * dropped meanwhile. */
 struct group {
     struct member *parent;
     struct directory *directory; /* a reference */
-    struct slice name;
+    struct slice place; /* the parent's path below the source; owned */
     unsigned listing;
 };
 
@@ -89,8 +89,11 @@ static void add_group(struct sweep *sweep, struct member *parent)
     pthread_mutex_lock(&sweep->keeper->notes_lock);
     parent->queued++;
     pthread_mutex_unlock(&sweep->keeper->notes_lock);
-    sweep->groups[sweep->group_count++] =
-        (struct group){parent, directory_ref(parent->directory), slice_of(parent->name), parent->listing};
+    struct buffer path = {0};
+    member_append_path(parent, &path);
+    sweep->groups[sweep->group_count++] = (struct group){parent, directory_ref(parent->directory),
+                                                         slice_copy(buffer_slice(&path)), parent->listing};
+    buffer_free(&path);
 }
 
 void sweep_add(struct sweep *sweep, struct member *parent, const char *name)
@@ -132,9 +135,9 @@ static void look(struct sweep *sweep, const struct group *group, int parent_fd, 
     prospect->outcome = OUTCOME_FOUND;
     prospect->directory = source_directory_at(keeper->source, group->directory, name, &attributes.identity);
     watch_add(keeper->watch, prospect->directory, fd);
-    prospect->is_recalled = recall_run(keeper, group->name, slice_of(name), fd, &prospect->state);
+    prospect->is_recalled = recall_run(keeper, group->place, slice_of(name), fd, &prospect->state);
     if (!prospect->is_recalled)
-        prospect->error = run_load(fd, &prospect->state);
+        prospect->error = run_load(keeper->plan, fd, &prospect->state);
 }
 
 static size_t batch_end(const struct sweep *sweep, size_t number)
@@ -216,7 +219,7 @@ static struct member *make_member(struct keeper *keeper, struct member *parent, 
     if (directory->keeper_data)
         directory_unref(keeper->source,
                         source_directory_at(keeper->source, parent->directory, name, &directory->identity));
-    return member_create(keeper, parent, name, directory);
+    return member_create(keeper, parent, name, directory, MEMBER_RUN);
 }
 
 static void settle(struct sweep *sweep, const struct group *group, const char *name,
@@ -234,9 +237,15 @@ static void settle(struct sweep *sweep, const struct group *group, const char *n
         member->seen = group->listing;
         keeper->recalled += prospect->is_recalled;
         keeper->read_since_saved += prospect->state.is_run && !prospect->is_recalled;
-        run_settle(keeper, member, prospect->error, &prospect->state);
+        /* Directories in the run were not watched when it was read: that is done by reading it once more. */
+        if (keeper->plan->has_directories)
+            run_read(keeper, member);
+        else
+            run_settle(keeper, member, prospect->error, &prospect->state);
     }
-    if (!prospect->is_recalled)
+    if (prospect->is_recalled)
+        free(prospect->state.fields.own);
+    else
         run_state_free(&prospect->state);
 }
 
@@ -281,6 +290,7 @@ static void release_group(struct sweep *sweep, struct group *group)
     if (free_now)
         member_free(group->parent);
     directory_unref(keeper->source, group->directory);
+    slice_free(&group->place);
 }
 
 void sweep_run(struct sweep *sweep)

@@ -34,11 +34,11 @@ void member_drop(struct keeper *keeper, struct member *member)
 }
 
 struct member *member_create(struct keeper *keeper, struct member *parent, const char *name,
-                             struct directory *directory)
+                             struct directory *directory, enum member_role role)
 {
     if (directory->keeper_data)
         member_drop(keeper, directory->keeper_data);
-    struct member *member = member_new(parent, name, directory);
+    struct member *member = member_new(parent, name, directory, role);
     pthread_mutex_lock(&keeper->notes_lock);
     directory->keeper_data = member;
     pthread_mutex_unlock(&keeper->notes_lock);
@@ -70,18 +70,21 @@ void member_watch(struct keeper *keeper, struct member *member, int fd)
 
 /* ---- runs ---- */
 
-static void log_faults(const struct member *member, const struct run_state *state)
+static void log_faults(const struct keeper *keeper, const struct member *member, const struct run_state *state)
 {
-    for (int file = 0; file < RUN_FILE_COUNT; file++) {
+    for (size_t file = 0; file < keeper->plan->file_count; file++) {
         const struct run_fault *fault = &state->faults[file];
         if (!fault->reason ||
             (member->run && member->run->faults && member->run->faults[file].reason == fault->reason))
             continue;
         char text[160];
         run_fault_describe(fault, text, sizeof(text));
-        log_warning("%s/%s/%s: %s; %s", member->parent->name, member->name, run_file_names[file], text,
+        struct buffer path = {0};
+        member_append_path(member, &path);
+        log_warning("%s/%s: %s; %s", path.bytes, keeper->plan->files[file].name, text,
                     member->run && member->run->has_good ? "the run keeps its last good values"
                                                          : "the file counts as empty");
+        buffer_free(&path);
     }
 }
 
@@ -95,10 +98,12 @@ void run_settle(struct keeper *keeper, struct member *member, int error, const s
         return;
     if (state->is_run) {
         bool changed;
-        log_faults(member, state);
+        log_faults(keeper, member, state);
         links_update(keeper, member, state);
-        member->run =
-            index_put(keeper->index, slice_of(member->parent->name), slice_of(member->name), state, &changed);
+        struct buffer scratch = {0};
+        member->run = index_put(keeper->index, member_place(member, &scratch), slice_of(member->name), state,
+                                &changed);
+        buffer_free(&scratch);
         member->run->owner = member;
         member->was_fresh = state->is_fresh;
     } else if (member->run) {
@@ -115,7 +120,8 @@ void run_read(struct keeper *keeper, struct member *member)
     struct run_state state = {0};
     int error = source_borrow(keeper->source, member->directory, &descriptor);
     if (error == 0) {
-        error = run_load(descriptor.fd, &state);
+        scan_parts(keeper, member, descriptor.fd);
+        error = run_load(keeper->plan, descriptor.fd, &state);
         source_release(keeper->source, &descriptor);
     }
     keeper->read_since_saved++;
@@ -128,12 +134,13 @@ void run_read_if_changed(struct keeper *keeper, struct member *member)
     struct descriptor descriptor;
     if (source_borrow(keeper->source, member->directory, &descriptor) != 0)
         return;
-    struct file_stamp stamps[RUN_FILE_COUNT];
-    int error = run_load_stamps(descriptor.fd, stamps);
+    struct file_stamp stamps[RUN_FILES_AT_MOST];
+    size_t file_count = keeper->plan->file_count;
+    int error = run_load_stamps(keeper->plan, descriptor.fd, stamps);
     source_release(keeper->source, &descriptor);
-    bool changed = error != 0 || run_stamps_are_fresh(stamps, run_clock_ns());
-    for (int file = 0; file < RUN_FILE_COUNT && !changed; file++) {
-        struct file_stamp known = member->run ? member->run->stamps[file] : (struct file_stamp){0};
+    bool changed = error != 0 || run_stamps_are_fresh(stamps, file_count, run_clock_ns());
+    for (size_t file = 0; file < file_count && !changed; file++) {
+        struct file_stamp known = member->run ? *run_stamp(member->run, file) : (struct file_stamp){0};
         changed = !file_stamp_equal(&stamps[file], &known);
     }
     if (changed)

@@ -63,12 +63,11 @@ static struct slice text_of(const struct known_member *member, struct buffer *bu
 
 static struct run *find_by_path(struct index *index, struct slice path)
 {
-    const char *slash = path.bytes ? memchr(path.bytes, '/', path.length) : NULL;
-    if (!slash)
-        return NULL;
-    size_t framework_length = (size_t)(slash - path.bytes);
-    return index_find(index, (struct slice){path.bytes, framework_length},
-                      (struct slice){slash + 1, path.length - framework_length - 1});
+    const char *slash = path.length ? memrchr(path.bytes, '/', path.length) : NULL;
+    size_t place_length = slash ? (size_t)(slash - path.bytes) : 0;
+    const char *name = slash ? slash + 1 : path.bytes;
+    return index_find(index, (struct slice){path.bytes, place_length},
+                      (struct slice){name, path.length - (size_t)(name - path.bytes)});
 }
 
 /* The run of which an entry speaks: by its path, else by its two names. */

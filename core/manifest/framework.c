@@ -33,6 +33,14 @@ static void forget(struct framework_list *list, struct framework *framework)
     free(framework);
 }
 
+static void place_forget(struct framework_list *list, struct place *place)
+{
+    HASH_DEL(list->places, place);
+    slice_free(&place->path);
+    slice_free(&place->json);
+    free(place);
+}
+
 void framework_list_finish(struct framework_list *list)
 {
     struct framework *framework, *next;
@@ -40,6 +48,12 @@ void framework_list_finish(struct framework_list *list)
     {
         forget(list, framework);
     }
+    struct place *place, *next_place;
+    HASH_ITER(hh, list->places, place, next_place)
+    {
+        place_forget(list, place);
+    }
+    slice_free(&list->source_name);
     free(list->listed);
 }
 
@@ -65,16 +79,15 @@ static size_t new_position(const struct framework_list *list, struct slice text)
     return low;
 }
 
-struct framework *framework_enter(struct framework_list *list, struct slice name)
+/* The framework of that name, with one run more. */
+static struct framework *framework_enter(struct framework_list *list, struct slice name)
 {
     struct buffer text = {0};
     utf8_append_file_name(&text, name);
     struct framework *framework = intern(list, buffer_slice(&text));
     buffer_free(&text);
-    if (!framework->name.bytes) {
+    if (!framework->name.bytes)
         framework->name = slice_copy(name);
-        framework->hash = text_hash(name);
-    }
     if (framework->run_count++ == 0 && !framework->in_file) {
         reserve(list, list->listed_count + 1);
         size_t position = new_position(list, framework->text);
@@ -86,7 +99,7 @@ struct framework *framework_enter(struct framework_list *list, struct slice name
     return framework;
 }
 
-void framework_leave(struct framework_list *list, struct framework *framework)
+static void framework_leave(struct framework_list *list, struct framework *framework)
 {
     if (--framework->run_count > 0 || framework->in_file)
         return;
@@ -95,6 +108,47 @@ void framework_leave(struct framework_list *list, struct framework *framework)
     memmove(&list->listed[position], &list->listed[position + 1],
             (list->listed_count - position) * sizeof(struct framework *));
     forget(list, framework);
+}
+
+static struct slice framework_name(const struct framework_list *list, struct slice path)
+{
+    const char *slash = path.length ? memrchr(path.bytes, '/', path.length) : NULL;
+    if (path.length == 0)
+        return list->source_name.bytes ? list->source_name : SLICE_LITERAL("");
+    return slash ? (struct slice){slash + 1, path.length - (size_t)(slash + 1 - path.bytes)} : path;
+}
+
+struct place *place_enter(struct framework_list *list, struct slice path)
+{
+    struct place *place;
+    HASH_FIND(hh, list->places, path.bytes, path.length, place);
+    struct framework *framework = framework_enter(list, framework_name(list, path));
+    if (!place) {
+        struct buffer text = {0}, json = {0};
+        place = memory_alloc_zeroed(1, sizeof(*place));
+        place->path = slice_copy(path);
+        place->hash = text_hash(path);
+        utf8_append_file_name(&text, path);
+        json_append_string(&json, buffer_slice(&text));
+        place->json = slice_copy(buffer_slice(&json));
+        buffer_free(&text);
+        buffer_free(&json);
+        place->framework = framework;
+        framework->place_count++;
+        HASH_ADD_KEYPTR(hh, list->places, place->path.bytes, place->path.length, place);
+    }
+    place->run_count++;
+    return place;
+}
+
+void place_leave(struct framework_list *list, struct place *place)
+{
+    struct framework *framework = place->framework;
+    if (--place->run_count == 0) {
+        framework->place_count--;
+        place_forget(list, place);
+    }
+    framework_leave(list, framework);
 }
 
 static int compare_texts(const void *a, const void *b)

@@ -11,6 +11,7 @@
 struct index *index_create(void)
 {
     struct index *index = memory_alloc_zeroed(1, sizeof(*index));
+    index->setup.file_count = RUN_OWN_STAMPS;
     lookup_init(&index->lookup);
     facet_set_init(&index->views);
     index_touch(index);
@@ -64,14 +65,39 @@ bool index_names_framework(const struct index *index, struct slice name)
 
 struct slice run_framework(const struct run *run)
 {
-    return run->framework_entry->name;
+    return run->place->framework->name;
+}
+
+struct slice run_place(const struct run *run)
+{
+    return run->place->path;
+}
+
+void run_append_path(const struct run *run, struct buffer *path)
+{
+    if (run->place->path.length > 0) {
+        buffer_append_slice(path, run->place->path);
+        buffer_append_byte(path, '/');
+    }
+    buffer_append_slice(path, run->name);
+}
+
+const struct file_stamp *run_stamp(const struct run *run, size_t file)
+{
+    return file < RUN_OWN_STAMPS ? &run->stamps[file] : &run->more->stamps[file - RUN_OWN_STAMPS];
 }
 
 static void free_run(struct run *run)
 {
     free_times(run);
+    free(run->fields.own);
     slice_free(&run->extras);
     free(run->faults);
+    if (run->more) {
+        free(run->more->views);
+        free(run->more->stamps);
+        free(run->more);
+    }
     free(run);
 }
 
@@ -99,9 +125,20 @@ void index_destroy(struct index *index)
     free(index);
 }
 
-struct run *index_find(struct index *index, struct slice framework, struct slice name)
+void index_configure(struct index *index, const struct index_setup *setup)
 {
-    return lookup_find(&index->lookup, framework, name);
+    index->setup = *setup;
+    index->setup.source_name = SLICE_ABSENT; /* the list of frameworks has its own */
+    index->setup.views = NULL;
+    slice_free(&index->frameworks.source_name);
+    index->frameworks.source_name = slice_copy(setup->source_name);
+    facet_set_configure(&index->views, setup->views, setup->view_count);
+    index_touch(index);
+}
+
+struct run *index_find(struct index *index, struct slice place, struct slice name)
+{
+    return lookup_find(&index->lookup, place, name);
 }
 
 size_t index_count(const struct index *index)
@@ -182,17 +219,31 @@ static bool is_utf8(struct slice text)
     return true;
 }
 
+/* Room for what the configuration has more of than a run has itself. */
+static struct run_more *make_more(const struct index_setup *setup)
+{
+    if (setup->view_count == 0 && setup->file_count <= RUN_OWN_STAMPS)
+        return NULL;
+    struct run_more *more = memory_alloc_zeroed(1, sizeof(*more));
+    more->view_count = setup->view_count;
+    more->views = memory_alloc_zeroed(setup->view_count + 1, sizeof(*more->views));
+    if (setup->file_count > RUN_OWN_STAMPS)
+        more->stamps = memory_alloc_zeroed(setup->file_count - RUN_OWN_STAMPS, sizeof(*more->stamps));
+    return more;
+}
+
 /* The run without fields, in the hash and in by-framework. */
-static struct run *add_run(struct index *index, struct slice framework, struct slice name)
+static struct run *add_run(struct index *index, struct slice place, struct slice name)
 {
     struct run *run = memory_alloc_zeroed(1, sizeof(*run) + name.length + 1);
     char *own_name = (char *)(run + 1);
     memcpy(own_name, name.bytes, name.length);
     run->name = (struct slice){own_name, name.length};
     run->name_is_text = is_utf8(name);
-    run->framework_entry = framework_enter(&index->frameworks, framework);
+    run->place = place_enter(&index->frameworks, place);
+    run->more = make_more(&index->setup);
     lookup_add(&index->lookup, run);
-    facet_join(&index->views, FACET_FRAMEWORK, run, framework);
+    facet_join(&index->views, FACET_FRAMEWORK, run, run_framework(run));
     return run;
 }
 
@@ -209,6 +260,22 @@ static void set_status(struct index *index, struct run *run, struct slice status
     run->fields.status = slice_equal(value->text, status) ? value->text : slice_copy(status);
 }
 
+/* Brings the run to where it belongs in the views of the configuration. */
+static void set_views(struct index *index, struct run *run)
+{
+    for (size_t view = 0; view < index->setup.view_count; view++) {
+        struct slice text = index->setup.view_text(run, view, &index->scratch, index->setup.context);
+        struct run_membership *membership = &run->more->views[view], old = *membership;
+        if (old.value && text.bytes && slice_equal(old.value->text, text))
+            continue;
+        *membership = (struct run_membership){0};
+        if (text.bytes)
+            facet_join(&index->views, facet_of_slot(&index->views, FACET_BUILT_IN + (unsigned)view), run, text);
+        if (old.value)
+            facet_leave(&index->views, old.value, old.sequence);
+    }
+}
+
 bool index_set_fields(struct index *index, struct run *run, const struct run_fields *fields)
 {
     bool is_new = !run->membership[FACET_STATUS].value;
@@ -223,6 +290,10 @@ bool index_set_fields(struct index *index, struct run *run, const struct run_fie
         set_status(index, run, fields->status);
     run->fields.tokens_in = fields->tokens_in;
     run->fields.tokens_out = fields->tokens_out;
+    struct run_own *own = fields->own ? run_own_copy(fields->own->values, fields->own->count) : NULL;
+    free(run->fields.own);
+    run->fields.own = own;
+    set_views(index, run);
     if (moves)
         order_insert(&index->order, run);
     else
@@ -230,29 +301,38 @@ bool index_set_fields(struct index *index, struct run *run, const struct run_fie
     return true;
 }
 
-static void set_faults(struct run *run, const struct run_fault faults[RUN_FILE_COUNT])
+static void set_faults(struct run *run, const struct run_fault *faults, size_t count)
 {
     bool any = false;
-    for (int file = 0; file < RUN_FILE_COUNT; file++)
+    for (size_t file = 0; file < count; file++)
         any |= faults[file].reason != NULL;
     free(run->faults);
     run->faults = NULL;
     if (!any)
         return;
-    run->faults = memory_alloc(RUN_FILE_COUNT * sizeof(*run->faults));
-    memcpy(run->faults, faults, RUN_FILE_COUNT * sizeof(*run->faults));
+    run->faults = memory_alloc(count * sizeof(*run->faults));
+    memcpy(run->faults, faults, count * sizeof(*run->faults));
 }
 
-struct run *index_put(struct index *index, struct slice framework, struct slice name,
+static void set_stamps(const struct index *index, struct run *run, const struct file_stamp *stamps)
+{
+    size_t count = index->setup.file_count;
+    size_t own = count < RUN_OWN_STAMPS ? count : RUN_OWN_STAMPS;
+    memcpy(run->stamps, stamps, own * sizeof(*stamps));
+    if (count > own)
+        memcpy(run->more->stamps, stamps + own, (count - own) * sizeof(*stamps));
+}
+
+struct run *index_put(struct index *index, struct slice place, struct slice name,
                       const struct run_state *state, bool *changed)
 {
-    struct run *run = index_find(index, framework, name);
+    struct run *run = index_find(index, place, name);
     if (!run)
-        run = add_run(index, framework, name);
+        run = add_run(index, place, name);
     *changed = (state->is_whole || !run->has_good) && index_set_fields(index, run, &state->fields);
     run->has_good |= state->is_whole;
-    memcpy(run->stamps, state->stamps, sizeof(run->stamps));
-    set_faults(run, state->faults);
+    set_stamps(index, run, state->stamps);
+    set_faults(run, state->faults, index->setup.file_count);
     if (*changed)
         index_touch(index);
     return run;
@@ -263,9 +343,12 @@ void index_remove(struct index *index, struct run *run)
     order_remove(&index->order, run);
     lookup_remove(&index->lookup, run);
     free_status(&run->fields.status, run->membership[FACET_STATUS].value);
-    for (int id = 0; id < FACET_COUNT; id++)
-        facet_leave(&index->views, run->membership[id].value, run->membership[id].sequence);
-    framework_leave(&index->frameworks, run->framework_entry);
+    for (unsigned slot = 0; slot < FACET_BUILT_IN + index->setup.view_count; slot++) {
+        const struct run_membership *membership = facet_membership(run, slot);
+        if (membership->value)
+            facet_leave(&index->views, membership->value, membership->sequence);
+    }
+    place_leave(&index->frameworks, run->place);
     free_run(run);
     index_touch(index);
 }

@@ -10,7 +10,14 @@
 #include "core/manifest/order.h"
 #include "core/manifest/snapshot.h"
 
+struct run_more {
+    size_t view_count;
+    struct run_membership *views; /* of the configuration's views, by slot */
+    struct file_stamp *stamps;    /* of the files beyond RUN_OWN_STAMPS */
+};
+
 struct index {
+    struct index_setup setup; /* its texts owned */
     struct lookup lookup;
     struct order order;
     struct framework_list frameworks;

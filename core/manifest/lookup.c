@@ -23,14 +23,14 @@ void lookup_finish(struct lookup *lookup)
     free(lookup->by_name);
 }
 
-static uint64_t combine(uint64_t framework_hash, uint64_t name_hash)
+static uint64_t combine(uint64_t place_hash, uint64_t name_hash)
 {
-    return name_hash + 31 * framework_hash;
+    return name_hash + 31 * place_hash;
 }
 
-uint64_t lookup_path_hash(struct slice framework, struct slice name)
+uint64_t lookup_path_hash(struct slice place, struct slice name)
 {
-    return combine(text_hash(framework), text_hash(name));
+    return combine(text_hash(place), text_hash(name));
 }
 
 /* Only the lower 32 bits of a hash choose the bucket, so that a run need keep no more of it. */
@@ -46,7 +46,7 @@ static struct run **name_bucket(const struct lookup *lookup, uint32_t name_hash)
 
 static void link_path(struct lookup *lookup, struct run *run)
 {
-    struct run **bucket = path_bucket(lookup, combine(run->framework_entry->hash, run->name_hash));
+    struct run **bucket = path_bucket(lookup, combine(run->place->hash, run->name_hash));
     run->path_next = *bucket;
     *bucket = run;
 }
@@ -102,7 +102,7 @@ void lookup_add(struct lookup *lookup, struct run *run)
 
 void lookup_remove(struct lookup *lookup, struct run *run)
 {
-    struct run **link = path_bucket(lookup, combine(run->framework_entry->hash, run->name_hash));
+    struct run **link = path_bucket(lookup, combine(run->place->hash, run->name_hash));
     while (*link != run)
         link = &(*link)->path_next;
     *link = run->path_next;
@@ -115,10 +115,10 @@ struct run *lookup_chain(const struct lookup *lookup, uint64_t path_hash)
     return *path_bucket(lookup, path_hash);
 }
 
-struct run *lookup_find(const struct lookup *lookup, struct slice framework, struct slice name)
+struct run *lookup_find(const struct lookup *lookup, struct slice place, struct slice name)
 {
-    struct run *run = lookup_chain(lookup, lookup_path_hash(framework, name));
-    while (run && !(slice_equal(run->name, name) && slice_equal(run_framework(run), framework)))
+    struct run *run = lookup_chain(lookup, lookup_path_hash(place, name));
+    while (run && !(slice_equal(run->name, name) && slice_equal(run->place->path, place)))
         run = run->path_next;
     return run;
 }

@@ -45,7 +45,9 @@ static int compare(const struct run *a, const struct run *b)
     if (order == 0)
         order = compare_names(a, b);
     if (order == 0)
-        order = slice_compare(a->framework_entry->text, b->framework_entry->text);
+        order = slice_compare(a->place->framework->text, b->place->framework->text);
+    if (order == 0)
+        order = slice_compare(a->place->path, b->place->path);
     return order;
 }
 

@@ -44,13 +44,17 @@ static void append_name(struct buffer *out, const struct run *run)
     buffer_free(&text);
 }
 
-/* `"framework/name"` from two strings: the quotes where they meet make room for the '/'. Escapes go by code
- * points, and neither a framework's text ends in nor a name's begins with half of a pair that only both make,
+/* `"place/name"` from two strings: the quotes where they meet make room for the '/'. Escapes go by code
+ * points, and neither a place's text ends in nor a name's begins with half of a pair that only both make,
  * so this is what escaping the whole gives. */
 static void append_path(struct buffer *out, const struct run *run)
 {
-    struct slice framework = run->framework_entry->json;
-    buffer_append(out, framework.bytes, framework.length - 1);
+    struct slice place = run->place->json;
+    if (run->place->path.length == 0) {
+        append_name(out, run);
+        return;
+    }
+    buffer_append(out, place.bytes, place.length - 1);
     size_t meeting = out->length;
     append_name(out, run);
     out->bytes[meeting] = '/';
@@ -62,7 +66,7 @@ void render_entry(struct buffer *out, const struct run *run)
     APPEND(out, ",\n    {\n      \"run_id\": ");
     append_name(out, run);
     APPEND(out, ",\n      \"framework\": ");
-    buffer_append_slice(out, run->framework_entry->json);
+    buffer_append_slice(out, run->place->framework->json);
     APPEND(out, ",\n      \"path\": ");
     append_path(out, run);
     APPEND(out, ",\n      \"start_time\": ");

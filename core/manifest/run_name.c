@@ -42,7 +42,7 @@ static void hashed_name(const struct run *run, char name[LIMIT_NAME_BYTES + 1])
     }
     memcpy(name, joined, length);
     snprintf(name + length, HASH_SUFFIX_BYTES + 1, "~%016" PRIx64,
-             lookup_path_hash(run_framework(run), run->name));
+             lookup_path_hash(run_place(run), run->name));
 }
 
 static bool holds(const struct run_set *set, const struct run *run)
@@ -61,13 +61,14 @@ static struct run *find_joined(const struct index *index, const struct run_set *
         if (text.bytes[i] != '.')
             continue;
         struct slice name = {text.bytes, i}, framework = {text.bytes + i + 1, text.length - i - 1};
-        struct run *run = lookup_find(&index->lookup, framework, name);
-        if (!run || run == except || !holds(set, run))
-            continue;
-        *more = found != NULL;
-        if (found)
-            return found;
-        found = run;
+        for (struct run *run = NULL; (run = lookup_named(&index->lookup, name, run));) {
+            if (run == except || !slice_equal(run_framework(run), framework) || !holds(set, run))
+                continue;
+            *more = found != NULL;
+            if (found)
+                return found;
+            found = run;
+        }
     }
     return found;
 }
@@ -160,21 +161,21 @@ static bool is_in_value(const struct run *run, const void *value)
     return facet_value_holds(value, run);
 }
 
-void facet_run_name(struct index *index, enum facet_id facet, const struct run *run,
+void facet_run_name(struct index *index, unsigned facet, const struct run *run,
                     char name[LIMIT_NAME_BYTES + 1])
 {
-    /* A framework is a directory: no two runs in it have one name. */
-    if (facet == FACET_FRAMEWORK && run->name.length <= LIMIT_NAME_BYTES) {
+    const struct facet_value *value = facet_membership(run, index->views.facets[facet]->slot)->value;
+    /* No two runs in one directory have one name. */
+    if (facet == FACET_FRAMEWORK && run->place->framework->place_count == 1 &&
+        run->name.length <= LIMIT_NAME_BYTES) {
         memcpy(name, run->name.bytes, run->name.length);
         name[run->name.length] = '\0';
         return;
     }
-    run_set_name(index, &(struct run_set){is_in_value, run->membership[facet].value}, run, name);
+    run_set_name(index, &(struct run_set){is_in_value, value}, run, name);
 }
 
 struct run *facet_value_find(struct index *index, const struct facet_value *value, const char *name)
 {
-    if (value->facet == FACET_FRAMEWORK)
-        return value->text.bytes ? lookup_find(&index->lookup, value->text, slice_of(name)) : NULL;
     return run_set_find(index, &(struct run_set){is_in_value, value}, name);
 }

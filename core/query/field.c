@@ -2,33 +2,72 @@
  * Fields by name, and their values: see field.h.
  */
 #include "core/query/field.h"
+#include "core/base/memory.h"
 #include "core/base/nearest.h"
 #include "core/query/moment.h"
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 static const struct field built_in[] = {
-    {"run_id", FIELD_TEXT, FIELD_RUN_ID},
-    {"framework", FIELD_TEXT, FIELD_FRAMEWORK},
-    {"path", FIELD_TEXT, FIELD_PATH},
-    {"start_time", FIELD_TIME, FIELD_START_TIME},
-    {"end_time", FIELD_TIME, FIELD_END_TIME},
-    {"status", FIELD_TEXT, FIELD_STATUS},
-    {"tokens_in", FIELD_NUMBER, FIELD_TOKENS_IN},
-    {"tokens_out", FIELD_NUMBER, FIELD_TOKENS_OUT},
-    {"tokens", FIELD_NUMBER, FIELD_TOKENS},
-    {"duration", FIELD_NUMBER, FIELD_DURATION},
-    {"day", FIELD_TEXT, FIELD_DAY},
-    {"verification_status", FIELD_TEXT, FIELD_STATUS},
-    {"total_tokens_in", FIELD_NUMBER, FIELD_TOKENS_IN},
-    {"total_tokens_out", FIELD_NUMBER, FIELD_TOKENS_OUT},
+    {"run_id", FIELD_TEXT, FIELD_RUN_ID, 0},
+    {"framework", FIELD_TEXT, FIELD_FRAMEWORK, 0},
+    {"path", FIELD_TEXT, FIELD_PATH, 0},
+    {"start_time", FIELD_TIME, FIELD_START_TIME, 0},
+    {"end_time", FIELD_TIME, FIELD_END_TIME, 0},
+    {"status", FIELD_TEXT, FIELD_STATUS, 0},
+    {"tokens_in", FIELD_NUMBER, FIELD_TOKENS_IN, 0},
+    {"tokens_out", FIELD_NUMBER, FIELD_TOKENS_OUT, 0},
+    {"tokens", FIELD_NUMBER, FIELD_TOKENS, 0},
+    {"duration", FIELD_NUMBER, FIELD_DURATION, 0},
+    {"day", FIELD_TEXT, FIELD_DAY, 0},
+    {"verification_status", FIELD_TEXT, FIELD_STATUS, 0},
+    {"total_tokens_in", FIELD_NUMBER, FIELD_TOKENS_IN, 0},
+    {"total_tokens_out", FIELD_NUMBER, FIELD_TOKENS_OUT, 0},
 };
 
 const struct field_set *field_set_built_in(void)
 {
     static const struct field_set set = {built_in, sizeof(built_in) / sizeof(*built_in)};
     return &set;
+}
+
+static enum field_type type_of(enum config_type type)
+{
+    switch (type) {
+    case CONFIG_COUNT:
+    case CONFIG_NUMBER:
+        return FIELD_NUMBER;
+    case CONFIG_TIME:
+    case CONFIG_EPOCH:
+        return FIELD_TIME;
+    case CONFIG_TEXT:
+        break;
+    }
+    return FIELD_TEXT;
+}
+
+struct field_set *field_set_create(const struct config *config)
+{
+    struct field_set *set = memory_alloc(sizeof(*set));
+    const struct field_set *base = field_set_built_in();
+    size_t own_count = config->field_count - CONFIG_BUILT_IN_FIELDS;
+    struct field *fields = memory_alloc((base->count + own_count) * sizeof(*fields));
+    memcpy(fields, base->fields, base->count * sizeof(*fields));
+    for (size_t i = 0; i < own_count; i++) {
+        const struct config_field *own = &config->fields[CONFIG_BUILT_IN_FIELDS + i];
+        fields[base->count + i] = (struct field){own->name, type_of(own->type), FIELD_OWN, i};
+    }
+    *set = (struct field_set){fields, base->count + own_count};
+    return set;
+}
+
+void field_set_free(struct field_set *fields)
+{
+    if (fields)
+        free((void *)fields->fields);
+    free(fields);
 }
 
 const struct field *field_find(const struct field_set *fields, struct slice name)
@@ -77,10 +116,21 @@ static struct field_value number_value(int64_t number, bool with_text, struct bu
 static struct field_value path_value(const struct run *run, struct buffer *scratch)
 {
     buffer_clear(scratch);
-    buffer_append_slice(scratch, run_framework(run));
-    buffer_append_byte(scratch, '/');
-    buffer_append_slice(scratch, run->name);
+    run_append_path(run, scratch);
     return text_value(buffer_slice(scratch));
+}
+
+/* A number is kept as it was spelled. */
+static struct field_value own_value(const struct field *field, const struct run *run)
+{
+    const struct run_own *own = run->fields.own;
+    struct slice text = own && field->own < own->count ? own->values[field->own] : SLICE_ABSENT;
+    struct field_value value = field->type == FIELD_TIME ? time_value(text) : text_value(text);
+    if (field->type == FIELD_NUMBER && text.bytes) {
+        value.is_number = true;
+        value.number = strtold(text.bytes, NULL);
+    }
+    return value;
 }
 
 static struct field_value duration_value(const struct run *run, bool with_text, struct buffer *scratch)
@@ -131,6 +181,8 @@ struct field_value field_value_of(const struct field *field, const struct run *r
         return duration_value(run, with_text, scratch);
     case FIELD_DAY:
         return day_value(run, scratch);
+    case FIELD_OWN:
+        return own_value(field, run);
     }
     return (struct field_value){0};
 }

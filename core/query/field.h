@@ -5,6 +5,7 @@
 #ifndef RUNSFS_QUERY_FIELD_H
 #define RUNSFS_QUERY_FIELD_H
 
+#include "core/config/config.h"
 #include "core/manifest/index.h"
 
 enum field_type { FIELD_TEXT, FIELD_NUMBER, FIELD_TIME };
@@ -21,12 +22,14 @@ enum field_kind {
     FIELD_TOKENS,   /* in and out */
     FIELD_DURATION, /* whole seconds from start to end */
     FIELD_DAY,      /* of the start, in UTC: "2025-10-16" */
+    FIELD_OWN,      /* the configuration's */
 };
 
 struct field {
     const char *name;
     enum field_type type;
     enum field_kind kind;
+    size_t own; /* of FIELD_OWN: its number */
 };
 
 /* Every name that a query may use, in the order in which they are told to people. */
@@ -36,6 +39,9 @@ struct field_set {
 };
 
 const struct field_set *field_set_built_in(void);
+/* Those, and the own fields of a configuration, whose names must outlive the set. */
+struct field_set *field_set_create(const struct config *config);
+void field_set_free(struct field_set *fields);
 /* NULL where there is none of that name. */
 const struct field *field_find(const struct field_set *fields, struct slice name);
 /* The known name that is most like this one; NULL where none is. */

@@ -1,135 +1,196 @@
 /*
- * The table of spec section 2, as data: which members of which file are looked at, and which of them a field
- * is taken from first. Files are read as a stream; nothing of them is kept but the values of these members.
+ * Deriving fields: see fields.h. Each file is read once, as a stream. At every value the targets that begin
+ * with the way to it are one range of the sorted list; where there are none, it is read over.
  */
 #include "core/run/fields.h"
 
+#include "core/base/limits.h"
+#include "core/base/memory.h"
 #include "core/json/reader.h"
 
 #include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
-enum text_slot {
-    TEXT_START_TIMESTAMP,
-    TEXT_START_TIME,
-    TEXT_END_TIMESTAMP,
-    TEXT_END_TIME,
-    TEXT_RECONCILED_STATUS,
-    TEXT_STATUS,
-    TEXT_SLOTS,
+/* What was found for a source: absent where there is nothing of the field's type. */
+struct value {
+    struct slice text; /* owned */
+    uint64_t count;    /* of CONFIG_COUNT */
+    bool is_present;
 };
 
-enum count_slot { COUNT_SUM_IN, COUNT_SUM_OUT, COUNT_TOTAL_IN, COUNT_TOTAL_OUT, COUNT_SLOTS };
-
-/* What one file says: of each member its last value, where that is of the member's type. */
-struct values {
-    struct slice texts[TEXT_SLOTS];
-    uint64_t counts[COUNT_SLOTS];
-    bool has_count[COUNT_SLOTS];
+struct reading {
+    const struct run_plan *plan;
+    const struct run_target *targets; /* of the file */
+    struct json_reader reader;
+    struct value *values; /* by slot */
 };
 
-struct member {
-    enum { MEMBER_TEXT, MEMBER_COUNT, MEMBER_OBJECT } type;
-    struct slice name; /* absent at the end of a table */
-    unsigned slot;
-    const struct member *inner; /* of an object */
-};
+/* ---- values of a type ---- */
 
-static const struct member reconciliation_members[] = {
-    {MEMBER_TEXT, SLICE_CONSTANT("verification_status"), TEXT_RECONCILED_STATUS, NULL},
-    {0},
-};
-
-static const struct member aggregate_members[] = {
-    {MEMBER_COUNT, SLICE_CONSTANT("TOK_IN"), COUNT_SUM_IN, NULL},
-    {MEMBER_COUNT, SLICE_CONSTANT("TOK_OUT"), COUNT_SUM_OUT, NULL},
-    {0},
-};
-
-static const struct member metrics_members[] = {
-    {MEMBER_TEXT, SLICE_CONSTANT("start_timestamp"), TEXT_START_TIMESTAMP, NULL},
-    {MEMBER_TEXT, SLICE_CONSTANT("start_time"), TEXT_START_TIME, NULL},
-    {MEMBER_TEXT, SLICE_CONSTANT("end_timestamp"), TEXT_END_TIMESTAMP, NULL},
-    {MEMBER_TEXT, SLICE_CONSTANT("end_time"), TEXT_END_TIME, NULL},
-    {MEMBER_OBJECT, SLICE_CONSTANT("usage_api_reconciliation"), 0, reconciliation_members},
-    {MEMBER_TEXT, SLICE_CONSTANT("verification_status"), TEXT_STATUS, NULL},
-    {MEMBER_OBJECT, SLICE_CONSTANT("aggregate_metrics"), 0, aggregate_members},
-    {MEMBER_COUNT, SLICE_CONSTANT("total_tokens_in"), COUNT_TOTAL_IN, NULL},
-    {MEMBER_COUNT, SLICE_CONSTANT("total_tokens_out"), COUNT_TOTAL_OUT, NULL},
-    {0},
-};
-
-static const struct member metadata_members[] = {
-    {MEMBER_TEXT, SLICE_CONSTANT("start_time"), TEXT_START_TIME, NULL},
-    {MEMBER_TEXT, SLICE_CONSTANT("end_time"), TEXT_END_TIME, NULL},
-    {0},
-};
-
-/* Forgets what was said of a member, and of all that is in it. */
-static void forget(const struct member *member, struct values *values)
+static void set_text(struct value *value, struct slice text)
 {
-    switch (member->type) {
-    case MEMBER_TEXT:
-        slice_free(&values->texts[member->slot]);
+    value->text = slice_copy(text);
+    value->is_present = true;
+}
+
+/* Seconds since 1970 as a time in UTC: "2025-10-15T08:50:59Z", with microseconds where there are any. */
+static void set_epoch(struct value *value, struct slice raw)
+{
+    char digits[48], text[64];
+    struct tm utc;
+
+    if (raw.length >= sizeof(digits))
+        return;
+    memcpy(digits, raw.bytes, raw.length);
+    digits[raw.length] = '\0';
+    long double seconds = strtold(digits, NULL);
+    if (!(seconds > -62135596800.0L && seconds < 253402300800.0L)) /* the years 1 to 9999 */
+        return;
+    long double whole = floorl(seconds);
+    long microseconds = lroundl((seconds - whole) * 1000000);
+    time_t at = (time_t)whole + microseconds / 1000000;
+    microseconds %= 1000000;
+    if (!gmtime_r(&at, &utc))
+        return;
+    size_t length = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
+    if (microseconds)
+        snprintf(text + length, sizeof(text) - length, ".%06ldZ", microseconds);
+    else
+        snprintf(text + length, sizeof(text) - length, "Z");
+    set_text(value, slice_of(text));
+}
+
+/* NaN and the infinities are numbers to Python, and to nobody who compares. */
+static bool is_finite(struct slice raw)
+{
+    size_t at = raw.bytes[0] == '-';
+    return at < raw.length && raw.bytes[at] >= '0' && raw.bytes[at] <= '9';
+}
+
+/* A string, a number, true or false; text is what the string says, or the spelling of all else. */
+static void take(const struct reading *reading, const struct run_target *target, enum json_token token,
+                 struct slice text)
+{
+    struct value *value = &reading->values[target->slot];
+    bool is_number = token == JSON_INTEGER || token == JSON_FLOAT;
+
+    switch (reading->plan->config->fields[target->field].type) {
+    case CONFIG_TEXT:
+        if (token == JSON_STRING || target->field >= CONFIG_BUILT_IN_FIELDS)
+            set_text(value, text);
         break;
-    case MEMBER_COUNT:
-        values->has_count[member->slot] = false;
+    case CONFIG_COUNT:
+        value->is_present = token == JSON_INTEGER && json_count(text, &value->count);
         break;
-    case MEMBER_OBJECT:
-        for (const struct member *inner = member->inner; inner->name.bytes; inner++)
-            forget(inner, values);
+    case CONFIG_NUMBER:
+        if (is_number && is_finite(text))
+            set_text(value, text);
+        break;
+    case CONFIG_TIME:
+        if (token == JSON_STRING)
+            set_text(value, text);
+        break;
+    case CONFIG_EPOCH:
+        if (is_number && is_finite(text))
+            set_epoch(value, text);
         break;
     }
 }
 
-static int read_members(struct json_reader *reader, const struct member *members, struct values *values);
+/* ---- reading a file ---- */
 
-/* Reads the value of a member that is looked at. The last of duplicates counts, whatever it is. */
-static int read_member(struct json_reader *reader, const struct member *member, struct values *values)
+/* Of duplicate members the last counts, whatever it is: what was said before is forgotten. */
+static void forget(const struct reading *reading, size_t first, size_t end)
 {
-    struct slice raw;
-
-    forget(member, values);
-    if (member->type == MEMBER_COUNT) {
-        if (json_skip_next(reader, &raw) < 0)
-            return -EBADMSG;
-        values->has_count[member->slot] = json_count(raw, &values->counts[member->slot]);
-        return 0;
+    for (size_t i = first; i < end; i++) {
+        struct value *value = &reading->values[reading->targets[i].slot];
+        slice_free(&value->text);
+        value->is_present = false;
     }
-    enum json_token token = json_next(reader);
-    if (member->type == MEMBER_OBJECT && token == JSON_OBJECT_BEGIN)
-        return read_members(reader, member->inner, values);
-    if (member->type == MEMBER_TEXT && token == JSON_STRING)
-        values->texts[member->slot] = slice_copy(reader->text);
-    return json_skip_value(reader, token, NULL);
 }
 
-/* Reads to the end of an object that has just begun. */
-static int read_members(struct json_reader *reader, const struct member *members, struct values *values)
+/* Of the targets from *first to *end those whose step at depth is this one. */
+static void narrow(const struct reading *reading, size_t depth, struct slice step, size_t *first, size_t *end)
+{
+    size_t last = *end;
+
+    while (*first < last && !slice_equal(reading->targets[*first].steps[depth], step))
+        ++*first;
+    for (*end = *first; *end < last && slice_equal(reading->targets[*end].steps[depth], step);)
+        ++*end;
+}
+
+static int read_value(struct reading *reading, enum json_token token, size_t first, size_t end, size_t depth);
+
+static int read_object(struct reading *reading, size_t first, size_t end, size_t depth)
 {
     for (;;) {
-        const struct member *member = members;
+        size_t from = first, to = end;
         int result;
 
-        enum json_token token = json_next(reader);
+        enum json_token token = json_next(&reading->reader);
         if (token == JSON_OBJECT_END)
             return 0;
         if (token == JSON_ERROR)
             return -EBADMSG;
-        while (member->name.bytes && !slice_equal(member->name, reader->text))
-            member++;
-        if (member->name.bytes)
-            result = read_member(reader, member, values);
-        else
-            result = json_skip_next(reader, NULL);
+        narrow(reading, depth, reading->reader.text, &from, &to);
+        if (from < to) {
+            forget(reading, from, to);
+            result = read_value(reading, json_next(&reading->reader), from, to, depth + 1);
+        } else {
+            result = json_skip_next(&reading->reader, NULL);
+        }
         if (result < 0)
             return result;
     }
 }
 
-static void values_free(struct values *values)
+static int read_array(struct reading *reading, size_t first, size_t end, size_t depth)
 {
-    for (size_t i = 0; i < TEXT_SLOTS; i++)
-        slice_free(&values->texts[i]);
+    for (size_t index = 0;; index++) {
+        char digits[24];
+        size_t from = first, to = end;
+
+        enum json_token token = json_next(&reading->reader);
+        if (token == JSON_ARRAY_END)
+            return 0;
+        if (token == JSON_ERROR)
+            return -EBADMSG;
+        snprintf(digits, sizeof(digits), "%zu", index);
+        narrow(reading, depth, slice_of(digits), &from, &to);
+        int result = from < to ? read_value(reading, token, from, to, depth + 1)
+                               : json_skip_value(&reading->reader, token, NULL);
+        if (result < 0)
+            return result;
+    }
+}
+
+/* Reads a value, of which the first token was just got: that of the targets from first to end, all of which
+ * have at least `depth` steps, and the same ones so far. Those that end here stand first. */
+static int read_value(struct reading *reading, enum json_token token, size_t first, size_t end, size_t depth)
+{
+    struct json_reader *reader = &reading->reader;
+    size_t inner = first;
+
+    while (inner < end && reading->targets[inner].step_count == depth)
+        inner++;
+    if (token == JSON_OBJECT_BEGIN && inner < end)
+        return read_object(reading, inner, end, depth);
+    if (token == JSON_ARRAY_BEGIN && inner < end)
+        return read_array(reading, inner, end, depth);
+    if (token == JSON_STRING) {
+        for (size_t i = first; i < inner; i++)
+            take(reading, &reading->targets[i], token, reader->text);
+    } else if (token == JSON_INTEGER || token == JSON_FLOAT || token == JSON_TRUE || token == JSON_FALSE) {
+        struct slice raw = {reader->input.bytes + reader->token_start, reader->position - reader->token_start};
+        for (size_t i = first; i < inner; i++)
+            take(reading, &reading->targets[i], token, raw);
+    }
+    return json_skip_value(reader, token, NULL);
 }
 
 static int set_fault(struct run_fault *fault, struct slice content, size_t position, const char *reason)
@@ -140,88 +201,137 @@ static int set_fault(struct run_fault *fault, struct slice content, size_t posit
     return -EBADMSG;
 }
 
-/* Reads one file into values, which are those of {} where it is absent or faulty. */
-static int read_content(struct slice content, const struct member *members, struct values *values,
+/* Reads one file into the values of its targets, which stay absent where it is absent or faulty. */
+static int read_content(const struct run_plan *plan, size_t file, struct slice content, struct value *values,
                         struct run_fault *fault)
 {
-    struct json_reader reader;
+    struct reading reading = {.plan = plan, .targets = plan->files[file].targets, .values = values};
+    size_t count = plan->files[file].target_count;
     int result;
 
-    *values = (struct values){0};
     *fault = (struct run_fault){0};
     if (!content.bytes)
         return 0;
-    json_reader_init(&reader, content);
-    enum json_token token = json_next(&reader);
-    size_t start = reader.token_start;
+    json_reader_init(&reading.reader, content);
+    enum json_token token = json_next(&reading.reader);
+    size_t start = reading.reader.token_start;
     if (token == JSON_OBJECT_BEGIN)
-        result = read_members(&reader, members, values);
+        result = read_object(&reading, 0, count, 0);
     else
-        result = json_skip_value(&reader, token, NULL);
-    if (result == 0 && json_next(&reader) != JSON_END)
+        result = json_skip_value(&reading.reader, token, NULL);
+    if (result == 0 && json_next(&reading.reader) != JSON_END)
         result = -EBADMSG;
     if (result < 0)
-        set_fault(fault, content, reader.position, reader.error);
+        set_fault(fault, content, reading.reader.position, reading.reader.error);
     else if (token != JSON_OBJECT_BEGIN)
         result = set_fault(fault, content, start, "not an object");
-    json_reader_finish(&reader);
-    if (result < 0) {
-        values_free(values);
-        *values = (struct values){0};
-    }
+    json_reader_finish(&reading.reader);
+    if (result < 0)
+        forget(&reading, 0, count);
     return result;
 }
 
-/* Moves the first of the texts that is there to field; the others stay where they are. */
-static void take_first_text(struct slice *field, struct slice *const candidates[], size_t count)
+/* ---- fields ---- */
+
+/* The first source of the field that has a value; NULL for none. */
+static struct value *first_value(const struct run_plan *plan, unsigned field, struct value *values)
 {
-    *field = SLICE_ABSENT;
-    for (size_t i = 0; i < count && !field->bytes; i++) {
-        *field = *candidates[i];
-        *candidates[i] = SLICE_ABSENT;
+    for (unsigned slot = plan->first_slots[field]; slot < plan->first_slots[field + 1]; slot++)
+        if (values[slot].is_present)
+            return &values[slot];
+    return NULL;
+}
+
+static struct slice take_text(const struct run_plan *plan, unsigned field, struct value *values)
+{
+    struct value *value = first_value(plan, field, values);
+    if (!value)
+        return SLICE_ABSENT;
+    struct slice text = value->text;
+    value->text = SLICE_ABSENT;
+    return text;
+}
+
+static uint64_t count_of(const struct run_plan *plan, unsigned field, struct value *values)
+{
+    const struct value *value = first_value(plan, field, values);
+    return value ? value->count : 0;
+}
+
+struct run_own *run_own_copy(const struct slice *values, size_t count)
+{
+    size_t bytes = 0;
+
+    if (count == 0)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        bytes += values[i].bytes ? values[i].length + 1 : 0;
+    struct run_own *own = memory_alloc(sizeof(*own) + count * sizeof(*own->values) + bytes);
+    char *at = (char *)&own->values[count];
+    own->count = count;
+    for (size_t i = 0; i < count; i++) {
+        own->values[i] = SLICE_ABSENT;
+        if (!values[i].bytes)
+            continue;
+        memcpy(at, values[i].bytes, values[i].length);
+        at[values[i].length] = '\0';
+        own->values[i] = (struct slice){at, values[i].length};
+        at += values[i].length + 1;
     }
+    return own;
 }
 
-static uint64_t first_count(const struct values *values, enum count_slot first, enum count_slot second)
+static struct run_own *own_values(const struct run_plan *plan, struct value *values)
 {
-    if (values->has_count[first])
-        return values->counts[first];
-    return values->has_count[second] ? values->counts[second] : 0;
+    struct slice texts[LIMIT_CONFIG_FIELDS];
+
+    for (unsigned i = 0; i < plan->own_count; i++) {
+        const struct value *value = first_value(plan, CONFIG_BUILT_IN_FIELDS + i, values);
+        texts[i] = value ? value->text : SLICE_ABSENT;
+    }
+    return run_own_copy(texts, plan->own_count);
 }
 
-int run_fields_derive(struct slice metrics, struct slice metadata, struct run_fields *fields,
-                      struct run_fault *metrics_fault, struct run_fault *metadata_fault)
+int run_fields_derive(const struct run_plan *plan, const struct slice *contents, struct run_fields *fields,
+                      struct run_fault *faults)
 {
-    struct values from_metrics, from_metadata;
-    int metrics_result = read_content(metrics, metrics_members, &from_metrics, metrics_fault);
-    int metadata_result = read_content(metadata, metadata_members, &from_metadata, metadata_fault);
+    size_t slot_count = plan->first_slots[plan->config->field_count];
+    struct value *values = memory_alloc_zeroed(slot_count + 1, sizeof(*values));
+    int result = 0;
 
-    struct slice *const start_times[] = {&from_metrics.texts[TEXT_START_TIMESTAMP],
-                                         &from_metrics.texts[TEXT_START_TIME],
-                                         &from_metadata.texts[TEXT_START_TIME]};
-    struct slice *const end_times[] = {&from_metrics.texts[TEXT_END_TIMESTAMP],
-                                       &from_metrics.texts[TEXT_END_TIME],
-                                       &from_metadata.texts[TEXT_END_TIME]};
-    struct slice *const statuses[] = {&from_metrics.texts[TEXT_RECONCILED_STATUS],
-                                      &from_metrics.texts[TEXT_STATUS]};
-
-    take_first_text(&fields->start_time, start_times, 3);
-    take_first_text(&fields->end_time, end_times, 3);
-    take_first_text(&fields->status, statuses, 2);
+    for (size_t file = 0; file < plan->file_count; file++) {
+        int of_file = read_content(plan, file, contents[file], values, &faults[file]);
+        result = result < 0 ? result : of_file;
+    }
+    fields->start_time = take_text(plan, CONFIG_START_TIME, values);
+    fields->end_time = take_text(plan, CONFIG_END_TIME, values);
+    fields->status = take_text(plan, CONFIG_STATUS, values);
     if (!fields->status.bytes)
         fields->status = slice_copy(SLICE_LITERAL("pending"));
-    fields->tokens_in = first_count(&from_metrics, COUNT_SUM_IN, COUNT_TOTAL_IN);
-    fields->tokens_out = first_count(&from_metrics, COUNT_SUM_OUT, COUNT_TOTAL_OUT);
-    values_free(&from_metrics);
-    values_free(&from_metadata);
-    return metrics_result < 0 ? metrics_result : metadata_result;
+    fields->tokens_in = count_of(plan, CONFIG_TOKENS_IN, values);
+    fields->tokens_out = count_of(plan, CONFIG_TOKENS_OUT, values);
+    fields->own = own_values(plan, values);
+    for (size_t slot = 0; slot < slot_count; slot++)
+        slice_free(&values[slot].text);
+    free(values);
+    return result;
+}
+
+static bool own_equal(const struct run_own *a, const struct run_own *b)
+{
+    if (!a || !b || a->count != b->count)
+        return a == b;
+    for (size_t i = 0; i < a->count; i++)
+        if (!slice_equal(a->values[i], b->values[i]))
+            return false;
+    return true;
 }
 
 bool run_fields_equal(const struct run_fields *a, const struct run_fields *b)
 {
     return slice_equal(a->start_time, b->start_time) && slice_equal(a->end_time, b->end_time) &&
            slice_equal(a->status, b->status) && a->tokens_in == b->tokens_in &&
-           a->tokens_out == b->tokens_out;
+           a->tokens_out == b->tokens_out && own_equal(a->own, b->own);
 }
 
 void run_fields_free(struct run_fields *fields)
@@ -229,5 +339,6 @@ void run_fields_free(struct run_fields *fields)
     slice_free(&fields->start_time);
     slice_free(&fields->end_time);
     slice_free(&fields->status);
+    free(fields->own);
     *fields = (struct run_fields){0};
 }

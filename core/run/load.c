@@ -18,11 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-const char *const run_file_names[RUN_FILE_COUNT] = {
-    [RUN_FILE_METRICS] = "metrics.json",
-    [RUN_FILE_METADATA] = "metadata.json",
-};
-
 /* The coarsest clock of a filesystem: FAT's. */
 #define LONGEST_TICK_NS 2000000000ll
 
@@ -192,14 +187,31 @@ static bool is_shortage(int error)
     return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
+/* The directory in which the file stands: the run's own, or one in it, which the caller closes. A negative
+ * errno where that is not there. */
+static int directory_of(int run_fd, const struct run_plan_file *file)
+{
+    if (!file->directory)
+        return run_fd;
+    int fd = openat(run_fd, file->directory, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0)
+        return fd;
+    return errno == ENOTDIR || errno == ELOOP ? -ENOENT : -errno;
+}
+
 /* Reads one file of the run. 0 with content absent where it is not there or has a fault, which is then set; a
  * negative errno as run_load has it. */
-static int load_file(int run_fd, enum run_file file, struct buffer *buffer, struct slice *content,
-                     struct run_state *state)
+static int load_file(const struct run_plan *plan, int run_fd, size_t file, struct buffer *buffer,
+                     struct slice *content, struct run_state *state)
 {
-    struct finding finding;
-    int result = read_stable(run_fd, run_file_names[file], LIMIT_RUN_FILE_BYTES, buffer, &finding);
+    struct finding finding = {0};
+    int directory_fd = directory_of(run_fd, &plan->files[file]);
+    int result = directory_fd < 0 ? directory_fd
+                                  : read_stable(directory_fd, plan->files[file].base, LIMIT_RUN_FILE_BYTES,
+                                                buffer, &finding);
 
+    if (directory_fd >= 0 && directory_fd != run_fd)
+        close(directory_fd);
     *content = SLICE_ABSENT;
     state->stamps[file] = finding.stamp;
     state->has_links[file] = finding.has_links;
@@ -216,14 +228,13 @@ static int load_file(int run_fd, enum run_file file, struct buffer *buffer, stru
 }
 
 /* Fills in the fields; a fault of reading stays, one of the content is added. */
-static void derive(struct run_state *state, const struct slice contents[RUN_FILE_COUNT])
+static void derive(const struct run_plan *plan, struct run_state *state, const struct slice *contents)
 {
-    struct run_fault faults[RUN_FILE_COUNT];
+    struct run_fault faults[RUN_FILES_AT_MOST];
 
-    run_fields_derive(contents[RUN_FILE_METRICS], contents[RUN_FILE_METADATA], &state->fields,
-                      &faults[RUN_FILE_METRICS], &faults[RUN_FILE_METADATA]);
+    run_fields_derive(plan, contents, &state->fields, faults);
     state->is_whole = true;
-    for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
+    for (size_t i = 0; i < plan->file_count; i++) {
         if (!state->faults[i].reason)
             state->faults[i] = faults[i];
         if (state->faults[i].reason)
@@ -238,46 +249,59 @@ int64_t run_clock_ns(void)
     return nanoseconds(now);
 }
 
-bool run_stamps_are_fresh(const struct file_stamp stamps[RUN_FILE_COUNT], int64_t at_ns)
+bool run_stamps_are_fresh(const struct file_stamp *stamps, size_t count, int64_t at_ns)
 {
-    for (size_t i = 0; i < RUN_FILE_COUNT; i++)
+    for (size_t i = 0; i < count; i++)
         if (stamps[i].ctime_ns > at_ns - LONGEST_TICK_NS)
             return true;
     return false;
 }
 
-int run_load(int run_fd, struct run_state *state)
+int run_load(const struct run_plan *plan, int run_fd, struct run_state *state)
 {
-    struct buffer buffers[RUN_FILE_COUNT] = {0};
-    struct slice contents[RUN_FILE_COUNT];
+    struct buffer buffers[RUN_FILES_AT_MOST];
+    struct slice contents[RUN_FILES_AT_MOST];
     int64_t began_ns = run_clock_ns();
     int result = 0;
 
-    *state = (struct run_state){0};
-    for (enum run_file file = 0; file < RUN_FILE_COUNT && result == 0; file++)
-        result = load_file(run_fd, file, &buffers[file], &contents[file], state);
+    memset(buffers, 0, plan->file_count * sizeof(*buffers));
+    *state = (struct run_state){.file_count = plan->file_count};
+    for (size_t file = 0; file < plan->file_count && result == 0; file++)
+        result = load_file(plan, run_fd, file, &buffers[file], &contents[file], state);
     if (result < 0)
-        *state = (struct run_state){0};
+        *state = (struct run_state){.file_count = plan->file_count};
     else if (state->is_run)
-        derive(state, contents);
-    state->is_fresh = run_stamps_are_fresh(state->stamps, began_ns);
-    for (size_t i = 0; i < RUN_FILE_COUNT; i++)
+        derive(plan, state, contents);
+    state->is_fresh = run_stamps_are_fresh(state->stamps, plan->file_count, began_ns);
+    for (size_t i = 0; i < plan->file_count; i++)
         buffer_free(&buffers[i]);
     return result;
 }
 
-int run_load_stamps(int run_fd, struct file_stamp stamps[RUN_FILE_COUNT])
+static int load_stamp(const struct run_plan_file *file, int run_fd, struct file_stamp *stamp)
 {
-    for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
-        struct stat info;
+    struct stat info;
+    int directory_fd = directory_of(run_fd, file), result = 0;
 
-        stamps[i] = (struct file_stamp){0};
-        if (fstatat(run_fd, run_file_names[i], &info, AT_SYMLINK_NOFOLLOW) == 0)
-            stamps[i] = stamp_of(&info);
-        else if (errno != ENOENT)
-            return -errno;
-    }
-    return 0;
+    *stamp = (struct file_stamp){0};
+    if (directory_fd < 0)
+        return directory_fd == -ENOENT ? 0 : directory_fd;
+    if (fstatat(directory_fd, file->base, &info, AT_SYMLINK_NOFOLLOW) == 0)
+        *stamp = stamp_of(&info);
+    else if (errno != ENOENT)
+        result = -errno;
+    if (directory_fd != run_fd)
+        close(directory_fd);
+    return result;
+}
+
+int run_load_stamps(const struct run_plan *plan, int run_fd, struct file_stamp *stamps)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < plan->file_count && result == 0; i++)
+        result = load_stamp(&plan->files[i], run_fd, &stamps[i]);
+    return result;
 }
 
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b)

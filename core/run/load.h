@@ -1,14 +1,15 @@
 /*
- * Reads the tracked JSON files of one run directory, safely: whatever stands there (FIFO, device, link, 1 GB,
+ * Reads the JSON files of one run directory from which its fields come, safely: whatever stands there (FIFO, device, link, 1 GB,
  * no permission) costs a stat and gives a reason, never a wait, a side effect or an allocation without bound.
  */
 #ifndef RUNSFS_RUN_LOAD_H
 #define RUNSFS_RUN_LOAD_H
 
+#include "core/base/limits.h"
 #include "core/run/fields.h"
 
-enum run_file { RUN_FILE_METRICS, RUN_FILE_METADATA, RUN_FILE_COUNT };
-extern const char *const run_file_names[RUN_FILE_COUNT]; /* "metrics.json", "metadata.json" */
+/* Files of a plan, at most. */
+#define RUN_FILES_AT_MOST LIMIT_CONFIG_FILES
 
 /* What tells one state of a file from another without reading it; all zero for "not there". */
 struct file_stamp {
@@ -19,27 +20,29 @@ struct file_stamp {
 };
 
 struct run_state {
-    bool is_run;              /* metrics.json or metadata.json stands there, whatever it is */
+    bool is_run;              /* one of the plan's files stands there, whatever it is */
     bool is_whole;            /* every one that stands there was read and is an object */
     struct run_fields fields; /* where is_run: derived, a faulty file counting as {} */
-    struct file_stamp stamps[RUN_FILE_COUNT];
+    struct file_stamp stamps[RUN_FILES_AT_MOST];
+    size_t file_count; /* of the plan: so many stamps are set */
     bool is_fresh; /* a file changed so shortly before it was read that a later change may not show in its
                       stamp */
-    bool has_links[RUN_FILE_COUNT];          /* the file has other names, by which it may change as well */
-    struct run_fault faults[RUN_FILE_COUNT]; /* reason NULL where there is none */
+    bool has_links[RUN_FILES_AT_MOST];          /* the file has other names, by which it may change as well */
+    struct run_fault faults[RUN_FILES_AT_MOST]; /* reason NULL where there is none */
 };
 
 /* Reads the run in the directory run_fd (an O_PATH descriptor will do). 0 and state filled, to be freed with
  * run_state_free; a negative errno where the directory itself can't be searched, and -EMFILE, -ENFILE or
  * -ENOMEM where there was no room to look: then nothing is known of the run, and state is empty. */
-int run_load(int run_fd, struct run_state *state);
-/* Just the stamps, for telling whether anything changed. 0 or a negative errno as above. */
-int run_load_stamps(int run_fd, struct file_stamp stamps[RUN_FILE_COUNT]);
+int run_load(const struct run_plan *plan, int run_fd, struct run_state *state);
+/* Just the stamps, of as many files as the plan has, for telling whether anything changed. 0 or a negative
+ * errno as above. */
+int run_load_stamps(const struct run_plan *plan, int run_fd, struct file_stamp *stamps);
 /* The clock of stamps. */
 int64_t run_clock_ns(void);
 /* Did one of the files change so shortly before at_ns that another change since could have given it just this
  * stamp? Filesystems tell times apart by their own ticks, of up to 2 s. */
-bool run_stamps_are_fresh(const struct file_stamp stamps[RUN_FILE_COUNT], int64_t at_ns);
+bool run_stamps_are_fresh(const struct file_stamp *stamps, size_t count, int64_t at_ns);
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
 void run_state_free(struct run_state *state);
 /* "line 3, column 7: not an object" and the like, into text. */

@@ -59,20 +59,16 @@ void view_linger(struct fs *fs, const struct directory_node *parent, const char 
     struct node *view = parent->parent;
     if (!view || (view->kind != NODE_VALUE && view->kind != NODE_QUERY))
         return;
-    bool is_run_file = false;
-    for (int file = 0; file < RUN_FILE_COUNT; file++)
-        is_run_file |= strcmp(name, run_file_names[file]) == 0;
-    if (!is_run_file)
-        return;
     struct lingering *lingering = memory_alloc_zeroed(1, sizeof(*lingering));
     struct index *index = keeper_lock(fs->keeper);
-    struct run *run = keeper_run_of_directory(fs->keeper, parent->directory);
+    bool is_run_file = run_plan_find(keeper_plan(fs->keeper), NULL, name) >= 0;
+    struct run *run = is_run_file ? keeper_run_of_directory(fs->keeper, parent->directory) : NULL;
     if (run && view->kind == NODE_VALUE)
         facet_run_name(index, ((struct view_node *)view)->facet, run, lingering->name);
     else if (run && !query_run_name(fs, index, (struct query_node *)view, run, lingering->name))
         run = NULL;
     keeper_unlock(fs->keeper);
-    if (!run) { /* it lingers already */
+    if (!run) { /* not what makes it a run, or it lingers already */
         free(lingering);
         return;
     }
@@ -114,14 +110,14 @@ struct directory *view_lingering(struct fs *fs, const struct node *view, const c
     return directory;
 }
 
-static bool is_value_named(const struct node *node, enum facet_id facet, const char *name)
+static bool is_value_named(const struct node *node, unsigned facet, const char *name)
 {
     const struct view_node *view = (const struct view_node *)node;
     return node->kind == NODE_VALUE && view->facet == facet &&
            strcmp(facet_value_name(view->value), name) == 0;
 }
 
-struct view_node *view_lingering_value(struct fs *fs, enum facet_id facet, const char *name)
+struct view_node *view_lingering_value(struct fs *fs, unsigned facet, const char *name)
 {
     struct node *view = NULL;
     char run_name[LIMIT_NAME_BYTES + 1];

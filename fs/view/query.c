@@ -56,10 +56,13 @@ void query_top_lookup(struct fs *fs, fuse_req_t req)
 }
 
 /* "by-status/verified/min_tokens=1", as it stands below the mount. */
-static void append_path(struct buffer *path, const struct query_node *query)
+static void append_path(struct fs *fs, struct buffer *path, const struct query_node *query)
 {
     if (query->within) {
-        buffer_append_text(path, facet_directories[facet_value_facet(query->within)]);
+        struct index *index = keeper_lock(fs->keeper);
+        const char *directory = facet_directory(index, facet_value_facet(query->within));
+        buffer_append_text(path, directory ? directory : "by-...");
+        keeper_unlock(fs->keeper);
         buffer_append_byte(path, '/');
         buffer_append_text(path, facet_value_name(query->within));
     } else {
@@ -74,7 +77,7 @@ static void append_path(struct buffer *path, const struct query_node *query)
 static void refuse(struct fs *fs, const struct query_node *query, const struct query_error *error)
 {
     struct buffer path = {0};
-    append_path(&path, query);
+    append_path(fs, &path, query);
     refused_add(fs, path.bytes, error->reason);
     buffer_free(&path);
 }
@@ -84,7 +87,10 @@ void query_reply(struct fs *fs, fuse_req_t req, struct node *parent, const char 
     struct query_node *node = nodes_query(&fs->nodes, parent, name);
     struct query *query;
     struct query_error error;
-    if (query_parse(keeper_fields(fs->keeper), slice_of(node->text), &query, &error) == 0) {
+    keeper_lock(fs->keeper); /* for the fields */
+    int result = query_parse(keeper_fields(fs->keeper), slice_of(node->text), &query, &error);
+    keeper_unlock(fs->keeper);
+    if (result == 0) {
         query_free(query);
         reply_node(fs, req, node);
         return;

@@ -38,8 +38,12 @@ static void append_source(struct fs *fs, struct buffer *text)
 static void append_views(struct index *index, struct buffer *text)
 {
     buffer_append_text(text, "  \"views\": {");
-    for (int facet = 0; facet < FACET_COUNT; facet++) {
-        buffer_append_format(text, "%s\n    \"%s\": {", facet ? "," : "", facet_directories[facet]);
+    for (unsigned facet = 0; facet < facet_count(index); facet++) {
+        if (!facet_directory(index, facet))
+            continue;
+        buffer_append_text(text, facet ? ",\n    " : "\n    ");
+        append_name(text, facet_directory(index, facet));
+        buffer_append_text(text, ": {");
         uint64_t sequence = 0;
         const char *separator = "";
         for (struct facet_value *value; (value = facet_next(index, facet, sequence, &sequence));) {
@@ -103,18 +107,22 @@ void report_status(struct fs *fs, struct buffer *text)
 
 /* ---- errors ---- */
 
+struct fault_report {
+    const struct run_plan *plan;
+    struct buffer *text;
+};
+
 static int append_faults(struct run *run, void *context)
 {
-    struct buffer *text = context;
-    for (int file = 0; run->faults && file < RUN_FILE_COUNT; file++) {
+    struct fault_report *report = context;
+    struct buffer *text = report->text;
+    for (size_t file = 0; run->faults && file < report->plan->file_count; file++) {
         char reason[200];
         if (!run->faults[file].reason)
             continue;
         run_fault_describe(&run->faults[file], reason, sizeof(reason));
-        buffer_append_slice(text, run_framework(run));
-        buffer_append_byte(text, '/');
-        buffer_append_slice(text, run->name);
-        buffer_append_format(text, "/%s: %s\n", run_file_names[file], reason);
+        run_append_path(run, text);
+        buffer_append_format(text, "/%s: %s\n", report->plan->files[file].name, reason);
     }
     return 0;
 }
@@ -122,7 +130,7 @@ static int append_faults(struct run *run, void *context)
 void report_errors(struct fs *fs, struct buffer *text)
 {
     struct index *index = keeper_lock(fs->keeper);
-    index_each(index, append_faults, text);
+    index_each(index, append_faults, &(struct fault_report){keeper_plan(fs->keeper), text});
     keeper_unlock(fs->keeper);
     refused_render(fs, text);
 }

@@ -68,7 +68,7 @@ static void top_stat(struct fs *fs, struct stat *st)
         .st_mode = S_IFDIR | (model.st_mode & 0555) | (model.st_mode & 0444) >> 1,
         .st_uid = model.st_uid,
         .st_gid = model.st_gid,
-        .st_nlink = 2 + 3 + FACET_COUNT, /* ., .., runs, tracked, where and the views */
+        .st_nlink = 1, /* how many views there are is the configuration's */
         .st_blksize = 4096,
         .st_mtim = fs->mounted_at,
         .st_ctim = fs->mounted_at,
@@ -168,19 +168,18 @@ static void top_lookup(struct fs *fs, fuse_req_t req, struct node *node, const c
         control_lookup(fs, req);
         return;
     }
-    for (int facet = 0; facet < FACET_COUNT; facet++)
-        if (strcmp(name, facet_directories[facet]) == 0) {
-            struct view_node *view = &fs->nodes.facets[facet];
-            nodes_looked_up(&fs->nodes, &view->node);
-            reply_view(fs, req, view);
-            return;
-        }
-    fuse_reply_err(req, ENOENT);
+    struct index *index = keeper_lock(fs->keeper);
+    int facet = facet_of_directory(index, name);
+    keeper_unlock(fs->keeper);
+    if (facet < 0)
+        fuse_reply_err(req, ENOENT);
+    else
+        reply_view(fs, req, nodes_facet(&fs->nodes, (unsigned)facet));
 }
 
 static void facet_lookup(struct fs *fs, fuse_req_t req, struct node *node, const char *name)
 {
-    enum facet_id facet = ((struct view_node *)node)->facet;
+    unsigned facet = ((struct view_node *)node)->facet;
     struct index *index = keeper_lock(fs->keeper);
     struct facet_value *value = facet_find(index, facet, name);
     keeper_unlock(fs->keeper);
@@ -277,14 +276,19 @@ static void list_top(struct fs *fs, struct view_listing *listing, off_t offset)
     struct stat st;
     fstat(source_root_fd(fs->source), &st);
     size_t at = offset > VIEW_FIRST_OFFSET ? (size_t)offset - VIEW_FIRST_OFFSET : 0;
-    for (; at < TOP_FACETS + FACET_COUNT; at++) {
-        const char *name = at < TOP_FACETS ? names[at] : facet_directories[at - TOP_FACETS];
+    struct index *index = keeper_lock(fs->keeper);
+    for (; at < TOP_FACETS + facet_count(index); at++) {
+        const char *name =
+            at < TOP_FACETS ? names[at] : facet_directory(index, (unsigned)(at - TOP_FACETS));
+        if (!name)
+            continue;
         uint64_t ino = at < TOP_WHERE    ? st.st_ino
                        : at == TOP_WHERE ? query_ino(&fs->nodes.where)
                                          : VIEW_INO | (at - TOP_FACETS);
         if (!view_listing_add(listing, name, ino, S_IFDIR, at + 1 + VIEW_FIRST_OFFSET))
-            return;
+            break;
     }
+    keeper_unlock(fs->keeper);
 }
 
 static void list_facet(struct fs *fs, struct view_listing *listing, const struct view_node *view,

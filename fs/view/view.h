@@ -69,7 +69,7 @@ void view_linger(struct fs *fs, const struct directory_node *parent, const char 
 /* The directory that lingers in a value or query under name, with a reference; NULL for none. */
 struct directory *view_lingering(struct fs *fs, const struct node *view, const char *name);
 /* The value of that (escaped) name in which a run lingers, with one more lookup; NULL for none. */
-struct view_node *view_lingering_value(struct fs *fs, enum facet_id facet, const char *name);
+struct view_node *view_lingering_value(struct fs *fs, unsigned facet, const char *name);
 void view_linger_end(struct fs *fs, const struct directory *directory);
 void view_linger_free(struct fs *fs);
 
