@@ -68,8 +68,10 @@ static bool is_run_file(const char *name)
 static void note_entry(struct keeper *keeper, struct directory *directory, const char *name, bool closed)
 {
     struct member *member = directory->keeper_data;
-    if (!member)
+    if (!member) {
+        directory->keeper_missed = true; /* a sweep may be reading it */
         return;
+    }
     if (member->role == MEMBER_RUN) {
         if (is_run_file(name))
             note_member(keeper, member, "");

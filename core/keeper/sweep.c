@@ -131,6 +131,9 @@ static void look(struct sweep *sweep, const struct group *group, int parent_fd, 
         return;
     prospect->outcome = OUTCOME_FOUND;
     prospect->directory = source_directory_at(keeper->source, group->directory, name, &attributes.identity);
+    pthread_mutex_lock(&keeper->notes_lock);
+    prospect->directory->keeper_missed = false;
+    pthread_mutex_unlock(&keeper->notes_lock);
     watch_add(keeper->watch, prospect->directory, fd);
     prospect->is_recalled = recall_run(keeper, group->name, slice_of(name), fd, &prospect->state);
     if (!prospect->is_recalled)
@@ -199,6 +202,15 @@ static void *sweep_thread(void *context)
 
 /* ---- what the caller does ---- */
 
+/* A change between the reading of a run and its becoming a member was told to nobody. */
+static bool has_missed(struct keeper *keeper, struct directory *directory)
+{
+    pthread_mutex_lock(&keeper->notes_lock);
+    bool missed = directory->keeper_missed;
+    pthread_mutex_unlock(&keeper->notes_lock);
+    return missed;
+}
+
 /* The directory is not known as that of a member already standing there. Takes over the reference. */
 static struct member *make_member(struct keeper *keeper, struct member *parent, const char *name,
                                   struct directory *directory)
@@ -234,7 +246,10 @@ static void settle(struct sweep *sweep, const struct group *group, const char *n
         member->seen = group->listing;
         keeper->recalled += prospect->is_recalled;
         keeper->read_since_saved += prospect->state.is_run && !prospect->is_recalled;
-        run_settle(keeper, member, prospect->error, &prospect->state);
+        if (has_missed(keeper, member->directory))
+            run_read(keeper, member);
+        else
+            run_settle(keeper, member, prospect->error, &prospect->state);
     }
     if (!prospect->is_recalled)
         run_state_free(&prospect->state);
