@@ -63,6 +63,7 @@ struct keeper {
     pthread_mutex_t notes_lock;
     pthread_cond_t wake; /* with notes_lock: something for the keeper's thread */
     struct note *notes_first, **notes_last;
+    struct note *linked; /* made by settling itself: what the same look has to settle as well */
     struct link_table
         *links; /* links.c's: runs by the inode numbers of their files, once one has other names */
     _Atomic(bool) has_links;
@@ -80,6 +81,8 @@ int64_t keeper_now_ms(void);
 
 /* keeper.c; notes_lock is held. */
 void note_member(struct keeper *keeper, struct member *member, const char *name);
+/* For the look that is going on: a file of the run was found changed by another of its names. */
+void note_linked_member(struct keeper *keeper, struct member *member);
 
 /* links.c; the caller holds keeper->lock. */
 /* What was read of member, before it is put into the index; NULL: it is no run any longer. */

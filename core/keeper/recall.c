@@ -123,6 +123,7 @@ static void save(struct keeper *keeper, bool all_told)
     struct saving saving = {.keeper = keeper, .began_ns = run_clock_ns(), .all_told = all_told};
     int64_t began_ms = keeper_now_ms();
     pthread_mutex_lock(&keeper->lock);
+    size_t owed = keeper->read_since_saved;
     keeper->read_since_saved = 0;
     pthread_mutex_unlock(&keeper->lock);
     int error = cache_write_begin(keeper->cache_place, &saving.writer);
@@ -131,7 +132,7 @@ static void save(struct keeper *keeper, bool all_told)
         error = cache_write_end(saving.writer);
     }
     pthread_mutex_lock(&keeper->lock);
-    keeper->read_since_saved += saving.left_out;
+    keeper->read_since_saved += error ? owed : saving.left_out;
     pthread_mutex_unlock(&keeper->lock);
     if (error)
         log_info("the index cache is not written: %s", strerrordesc_np(-error));

@@ -126,8 +126,10 @@ void run_read(struct keeper *keeper, struct member *member)
 void run_read_if_changed(struct keeper *keeper, struct member *member)
 {
     struct descriptor descriptor;
-    if (source_borrow(keeper->source, member->directory, &descriptor) != 0)
+    if (source_borrow(keeper->source, member->directory, &descriptor) != 0) { /* as in run_settle */
+        set_unread(keeper, member, true);
         return;
+    }
     struct file_stamp stamps[RUN_FILE_COUNT];
     int error = run_load_stamps(descriptor.fd, stamps);
     source_release(keeper->source, &descriptor);
