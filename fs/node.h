@@ -137,7 +137,7 @@ struct nodes {
     uint32_t generation;
     struct handle_budget handles;
     struct node root, control, find, refresh;
-    struct query_node where; /* where/ itself: no predicate */
+    struct query_node where;   /* where/ itself: no predicate */
     struct view_node **facets; /* by their numbers; made when they are first looked up, and kept */
     size_t facet_count;
     struct directory_node *runs, *tracked; /* the source's root under runs/ and tracked/ */

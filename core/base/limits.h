@@ -38,7 +38,8 @@
 #define LIMIT_POLLED_AT_ONCE 1000
 /* An index cache larger than this is not read back: a million runs are about 220 MB. */
 #define LIMIT_CACHE_BYTES (1ull << 30)
-/* Threads at once (a team) for a piece of work that takes all cores; each holds some descriptors of its own. */
+/* Threads at once (a team) for a piece of work that takes all cores; each holds some descriptors of its own.
+ */
 #define LIMIT_TEAM_THREADS 16
 /* The configuration: bytes of its file (10,000 excluded paths are about 1 MB), and how many there may be
  * of each thing that every directory or run is compared with. */

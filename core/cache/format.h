@@ -21,7 +21,7 @@ struct cache_header {
     uint32_t header_size_bytes;
     uint32_t record_size_bytes; /* without texts */
     struct cache_kind kind;
-    struct identity source;     /* dev is 0: device numbers are given out anew with every boot */
+    struct identity source; /* dev is 0: device numbers are given out anew with every boot */
     uint64_t run_count;
     uint64_t size_bytes; /* of the whole file */
     uint64_t checksum;   /* of the records, and then of the header up to here */

@@ -142,14 +142,14 @@ static void append_added(struct buffer *out, struct slice extras)
     buffer_free(&object);
 }
 
-static void append_faults(struct buffer *out, const struct run *run)
+static void append_faults(struct buffer *out, const struct run_plan *plan, const struct run *run)
 {
-    for (int file = 0; run->faults && file < RUN_FILE_COUNT; file++) {
+    for (size_t file = 0; run->faults && file < plan->file_count; file++) {
         char reason[200];
         if (!run->faults[file].reason)
             continue;
         run_fault_describe(&run->faults[file], reason, sizeof(reason));
-        append_label(out, slice_of(run_file_names[file]));
+        append_label(out, slice_of(plan->files[file].name));
         buffer_append_format(out, "can't be read: %s%s\n", reason,
                              run->has_good ? "; the fields are the last good ones" : "");
     }
@@ -171,7 +171,8 @@ static void append_files(struct buffer *out, const struct tracked_list *list)
     }
 }
 
-static void append_lines(struct buffer *out, const struct run *run, const struct tracked_list *list)
+static void append_lines(struct buffer *out, const struct run_plan *plan, const struct run *run,
+                         const struct tracked_list *list)
 {
     struct buffer path = {0};
     entry_append_path(&path, run);
@@ -185,23 +186,25 @@ static void append_lines(struct buffer *out, const struct run *run, const struct
     append_count(out, "total_tokens_in", run->fields.tokens_in);
     append_count(out, "total_tokens_out", run->fields.tokens_out);
     append_added(out, run->extras);
-    append_faults(out, run);
+    append_faults(out, plan, run);
     append_files(out, list);
     buffer_free(&path);
 }
 
 /* ---- for programs ---- */
 
-static void append_json_faults(struct buffer *out, const struct run *run)
+static void append_json_faults(struct buffer *out, const struct run_plan *plan, const struct run *run)
 {
     const char *before = "\n    ";
     buffer_append_text(out, "[");
-    for (int file = 0; run->faults && file < RUN_FILE_COUNT; file++) {
+    for (size_t file = 0; run->faults && file < plan->file_count; file++) {
         char reason[200];
         if (!run->faults[file].reason)
             continue;
         run_fault_describe(&run->faults[file], reason, sizeof(reason));
-        buffer_append_format(out, "%s{\"file\": \"%s\", \"reason\": ", before, run_file_names[file]);
+        buffer_append_format(out, "%s{\"file\": ", before);
+        json_append_string(out, slice_of(plan->files[file].name));
+        buffer_append_text(out, ", \"reason\": ");
         json_append_string(out, slice_of(reason));
         buffer_append_byte(out, '}');
         before = ",\n    ";
@@ -223,7 +226,8 @@ static void append_json_files(struct buffer *out, const struct tracked_list *lis
     buffer_append_text(out, list->count > 0 ? "\n  ]" : "]");
 }
 
-static void append_json(struct buffer *out, const struct run *run, const struct tracked_list *list)
+static void append_json(struct buffer *out, const struct run_plan *plan, const struct run *run,
+                        const struct tracked_list *list)
 {
     struct buffer added = {0};
     entry_append(out, run, 0);
@@ -233,7 +237,7 @@ static void append_json(struct buffer *out, const struct run *run, const struct 
     buffer_append_text(out, ",\n  \"added\": ");
     json_append_value(out, buffer_slice(&added), 1);
     buffer_append_text(out, ",\n  \"faults\": ");
-    append_json_faults(out, run);
+    append_json_faults(out, plan, run);
     buffer_append_text(out, ",\n  \"files\": ");
     append_json_files(out, list);
     buffer_append_text(out, "\n}\n");
@@ -257,9 +261,9 @@ static enum cli_status show(struct keeper *keeper, const struct config *config,
         }
     }
     if (status == CLI_OK && (options->set & CLI_OPTION_JSON))
-        append_json(&out, run, &list);
+        append_json(&out, keeper_plan(keeper), run, &list);
     else if (status == CLI_OK)
-        append_lines(&out, run, &list);
+        append_lines(&out, keeper_plan(keeper), run, &list);
     keeper_unlock(keeper);
     if (status == CLI_OK)
         status = cli_print(&out);

@@ -12,11 +12,9 @@
 #include <stdlib.h>
 
 static const char *const kind_names[FINDING_KIND_COUNT] = {
-    [FINDING_MANIFEST] = "manifest",
-    [FINDING_DIFFERENCE] = "difference",
-    [FINDING_UNREADABLE] = "unreadable",
-    [FINDING_ABORTED] = "aborted",
-    [FINDING_GIT] = "git",
+    [FINDING_MANIFEST] = "manifest",           [FINDING_DIFFERENCE] = "difference",
+    [FINDING_UNREADABLE] = "unreadable",       [FINDING_ABORTED] = "aborted",
+    [FINDING_CONFIGURATION] = "configuration", [FINDING_GIT] = "git",
 };
 
 void finding_list_free(struct finding_list *list)

@@ -7,11 +7,12 @@
 #include "core/base/text.h"
 
 enum finding_kind {
-    FINDING_MANIFEST,   /* the manifest's file as a whole */
-    FINDING_DIFFERENCE, /* something in it is not what the files say */
-    FINDING_UNREADABLE, /* a file or directory of a run */
-    FINDING_ABORTED,    /* a directory that looks like a run and is none */
-    FINDING_GIT,        /* in the way of what Git is to take */
+    FINDING_MANIFEST,      /* the manifest's file as a whole */
+    FINDING_DIFFERENCE,    /* something in it is not what the files say */
+    FINDING_UNREADABLE,    /* a file or directory of a run */
+    FINDING_ABORTED,       /* a directory that looks like a run and is none */
+    FINDING_CONFIGURATION, /* runsfs.json */
+    FINDING_GIT,           /* in the way of what Git is to take */
     FINDING_KIND_COUNT
 };
 

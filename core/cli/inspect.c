@@ -4,6 +4,7 @@
 #include "core/cli/inspect.h"
 #include "core/base/memory.h"
 #include "core/cli/compare.h"
+#include "core/cli/display.h"
 #include "core/cli/entry.h"
 #include <dirent.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 struct inspection {
     struct keeper *keeper;
     int source_fd;
+    const struct run_plan *plan;
     struct finding_list *findings;
 };
 
@@ -117,8 +119,7 @@ static void append_missing(const struct run_plan *plan, struct buffer *text)
 {
     for (size_t file = 0; file < plan->file_count; file++)
         buffer_append_format(text, "%s%s",
-                             file == 0 ? plan->file_count == 1 ? "it has no " : "it has neither "
-                                       : " nor ",
+                             file == 0 ? plan->file_count == 1 ? "it has no " : "it has neither " : " nor ",
                              plan->files[file].name);
 }
 

@@ -38,6 +38,24 @@ static void note_wake(struct keeper *keeper)
 
 /* notes_lock is held. The member stays allocated until its notes are settled: scan.c marks it dead instead.
  */
+static struct note *make_note(struct member *member, const char *name)
+{
+    size_t length = strlen(name);
+    struct note *note = memory_alloc(sizeof(*note) + length + 1);
+    note->next = NULL;
+    note->member = member;
+    member->queued++;
+    memcpy(note->name, name, length + 1);
+    return note;
+}
+
+void note_linked_member(struct keeper *keeper, struct member *member)
+{
+    struct note *note = make_note(member, "");
+    note->next = keeper->linked;
+    keeper->linked = note;
+}
+
 void note_member(struct keeper *keeper, struct member *member, const char *name)
 {
     if (name[0] == '\0') {
@@ -45,12 +63,7 @@ void note_member(struct keeper *keeper, struct member *member, const char *name)
             return;
         member->noted = true;
     }
-    size_t length = strlen(name);
-    struct note *note = memory_alloc(sizeof(*note) + length + 1);
-    note->next = NULL;
-    note->member = member;
-    member->queued++;
-    memcpy(note->name, name, length + 1);
+    struct note *note = make_note(member, name);
     *keeper->notes_last = note;
     keeper->notes_last = &note->next;
     note_wake(keeper);
@@ -60,8 +73,10 @@ void note_member(struct keeper *keeper, struct member *member, const char *name)
 static void note_entry(struct keeper *keeper, struct directory *directory, const char *name, bool closed)
 {
     struct member *member = directory->keeper_data;
-    if (!member)
+    if (!member) {
+        directory->keeper_missed = true; /* a sweep may be reading it */
         return;
+    }
     if (member->role == MEMBER_RUN) {
         if (run_plan_find(keeper->plan, NULL, name) >= 0 || run_plan_has_directory(keeper->plan, name))
             note_member(keeper, member, "");

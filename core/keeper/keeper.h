@@ -118,6 +118,7 @@ enum manifest_finding {
 enum manifest_finding keeper_manifest_finding(struct keeper *keeper, struct run_fault *fault);
 /* Calls visit for every directory where a run could be and is none (it has none of the files), with its path
  * below the source. The caller holds the lock. */
-int keeper_each_candidate(struct keeper *keeper, int (*visit)(const char *path, void *context), void *context);
+int keeper_each_candidate(struct keeper *keeper, int (*visit)(const char *path, void *context),
+                          void *context);
 
 #endif

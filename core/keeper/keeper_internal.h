@@ -46,11 +46,12 @@ struct keeper {
     struct watch *watch;
     char *manifest_name; /* set with the first configuration, and never changed */
     char *source_path;
-    char *source_name; /* of its directory */
+    char *source_name;     /* of its directory */
     struct config *config; /* a reference; this and the next three are changed by configure.c */
     struct run_plan *plan; /* notes_lock guards it as well */
     struct field_set *fields;
-    const struct field *view_fields[LIMIT_CONFIG_VIEWS]; /* by which runs stand in the configuration's views */
+    const struct field
+        *view_fields[LIMIT_CONFIG_VIEWS]; /* by which runs stand in the configuration's views */
     bool is_plain;                  /* the layout asks for no more than a depth, and nothing is excluded */
     struct file_stamp config_stamp; /* of the file that was last read; all zero for none */
     bool config_was_fresh;          /* it was read so soon that a change may hide behind its stamp */
@@ -71,6 +72,7 @@ struct keeper {
     pthread_mutex_t notes_lock;
     pthread_cond_t wake; /* with notes_lock: something for the keeper's thread */
     struct note *notes_first, **notes_last;
+    struct note *linked; /* made by settling itself: what the same look has to settle as well */
     struct link_table
         *links; /* links.c's: runs by the inode numbers of their files, once one has other names */
     _Atomic(bool) has_links;
@@ -88,6 +90,8 @@ int64_t keeper_now_ms(void);
 
 /* keeper.c; notes_lock is held. */
 void note_member(struct keeper *keeper, struct member *member, const char *name);
+/* For the look that is going on: a file of the run was found changed by another of its names. */
+void note_linked_member(struct keeper *keeper, struct member *member);
 
 /* links.c; the caller holds keeper->lock. */
 /* What was read of member, before it is put into the index; NULL: it is no run any longer. */
@@ -165,8 +169,8 @@ void configure_end(struct keeper *keeper);
 void publish_settle(struct keeper *keeper, bool closed); /* the file was changed by somebody */
 /* The index was emptied: what the file adds to it is to be taken over again. */
 void publish_adopt_again(struct keeper *keeper);
-void publish_notice(struct keeper *keeper);              /* notes that the index changed */
-int64_t publish_due_ms(struct keeper *keeper);           /* when to write, monotonic; -1 for never */
+void publish_notice(struct keeper *keeper);    /* notes that the index changed */
+int64_t publish_due_ms(struct keeper *keeper); /* when to write, monotonic; -1 for never */
 /* Writes the file; gives up the lock while it does, and has it again on return. */
 int publish_write(struct keeper *keeper);
 

@@ -94,20 +94,14 @@ static struct link_table *build(struct keeper *keeper)
     return table;
 }
 
-/* notes_lock is held. */
-static void note_linked(struct keeper *keeper, uint64_t ino, const struct member *but)
-{
-    for (struct linked_file *file = *chain(keeper->links, ino); file; file = file->next)
-        if (file->ino == ino && file->member != but)
-            note_member(keeper, file->member, "");
-}
-
 void keeper_note_content(struct keeper *keeper, uint64_t ino)
 {
     if (!atomic_load(&keeper->has_links))
         return;
     pthread_mutex_lock(&keeper->notes_lock);
-    note_linked(keeper, ino, NULL);
+    for (struct linked_file *file = *chain(keeper->links, ino); file; file = file->next)
+        if (file->ino == ino)
+            note_member(keeper, file->member, "");
     pthread_mutex_unlock(&keeper->notes_lock);
 }
 
@@ -121,9 +115,13 @@ static void update_file(struct keeper *keeper, struct member *member, const stru
         if (now->ino)
             add(keeper->links, member, now->ino);
     }
-    /* Found changed here: so it is there. Ends by itself, since who is noted has seen the change then. */
-    if (now->ino && !file_stamp_equal(old, now))
-        note_linked(keeper, now->ino, member);
+    if (!now->ino || file_stamp_equal(old, now))
+        return;
+    /* Found changed here: so it is there, and who looks now is to see it in both. Ends by itself, since who
+     * is noted has seen the change then. */
+    for (struct linked_file *file = *chain(keeper->links, now->ino); file; file = file->next)
+        if (file->ino == now->ino && file->member != member)
+            note_linked_member(keeper, file->member);
 }
 
 void links_update(struct keeper *keeper, struct member *member, const struct run_state *state)

@@ -1,7 +1,7 @@
 /*
- * Members: the directories that the layout puts on the way to runs or makes the place of one, and those in a run
- * that hold files from which its fields come. There is one for every run, so they are small: a member with children has a table of them by name, whose chains run through the
- * children.
+ * Members: the directories that the layout puts on the way to runs or makes the place of one, and those in a
+ * run that hold files from which its fields come. There is one for every run, so they are small: a member
+ * with children has a table of them by name, whose chains run through the children.
  */
 #ifndef RUNSFS_KEEPER_MEMBER_H
 #define RUNSFS_KEEPER_MEMBER_H

@@ -32,8 +32,8 @@ void recall_open(struct keeper *keeper)
     const struct keeper_options *options = &keeper->options;
     if (options->cache == KEEPER_CACHE_NONE)
         return;
-    int error = cache_place_open(options->cache_directory, source_root_fd(keeper->source), keeper->source_path,
-                                 &keeper->cache_place);
+    int error = cache_place_open(options->cache_directory, source_root_fd(keeper->source),
+                                 keeper->source_path, &keeper->cache_place);
     if (error == -EXDEV)
         log_info("no index cache: its directory lies in the source");
     else if (error)
@@ -45,7 +45,8 @@ void recall_open(struct keeper *keeper)
     error = cache_load(keeper->cache_place, &kind, &keeper->cache);
     if (error && error != -ENOENT)
         log_info("the index cache is not used, and written anew: %s",
-                 error == -EBADMSG ? "it is damaged, of another version, or of another configuration" : strerrordesc_np(-error));
+                 error == -EBADMSG ? "it is damaged, of another version, or of another configuration"
+                                   : strerrordesc_np(-error));
 }
 
 void recall_forget(struct keeper *keeper)
@@ -146,6 +147,7 @@ static void save(struct keeper *keeper, bool all_told)
     struct saving saving = {.keeper = keeper, .began_ns = run_clock_ns(), .all_told = all_told};
     int64_t began_ms = keeper_now_ms();
     pthread_mutex_lock(&keeper->lock);
+    size_t owed = keeper->read_since_saved;
     keeper->read_since_saved = 0;
     struct cache_kind kind = kind_of(keeper);
     saving.config = keeper->config;
@@ -156,7 +158,7 @@ static void save(struct keeper *keeper, bool all_told)
         error = cache_write_end(saving.writer);
     }
     pthread_mutex_lock(&keeper->lock);
-    keeper->read_since_saved += saving.left_out;
+    keeper->read_since_saved += error ? owed : saving.left_out;
     pthread_mutex_unlock(&keeper->lock);
     if (error)
         log_info("the index cache is not written: %s", strerrordesc_np(-error));

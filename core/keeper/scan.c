@@ -2,9 +2,9 @@
  * Which directories are frameworks and runs, and what changed in them: the meaning of notes. A directory is
  * watched before it is read, so that a change during the reading comes back as a note.
  *
- * The layout, the configuration's: without one, every directory in the source but `.git` is a framework's, and
- * every directory in it is a place where a run can be; it is a run as soon as one of the files stands in it from
- * which fields come. Symbolic links are followed nowhere.
+ * The layout, the configuration's: without one, every directory in the source but `.git` is a framework's,
+ * and every directory in it is a place where a run can be; it is a run as soon as one of the files stands in
+ * it from which fields come. Symbolic links are followed nowhere.
  */
 #include "core/keeper/keeper_internal.h"
 #include "core/base/log.h"
@@ -230,8 +230,11 @@ static void settle_listed(struct keeper *keeper, struct member *parent, DIR *lis
 static void look_at_entries(struct keeper *keeper, struct member *parent)
 {
     struct descriptor descriptor;
-    if (source_borrow(keeper->source, parent->directory, &descriptor) != 0)
+    int error = source_borrow(keeper->source, parent->directory, &descriptor);
+    if (error) { /* tried again until it succeeds; of what is gone or moved a note tells */
+        set_unread(keeper, parent, error != -ESTALE);
         return;
+    }
     DIR *list = open_list(keeper, parent, descriptor.fd);
     if (!list) {
         source_release(keeper->source, &descriptor);
@@ -322,6 +325,20 @@ static void settle_notes(struct keeper *keeper, struct note *note)
     }
 }
 
+/* Settles what settling notes, to the end of it. */
+static void settle_linked(struct keeper *keeper)
+{
+    for (;;) {
+        pthread_mutex_lock(&keeper->notes_lock);
+        struct note *notes = keeper->linked;
+        keeper->linked = NULL;
+        pthread_mutex_unlock(&keeper->notes_lock);
+        if (!notes)
+            return;
+        settle_notes(keeper, notes);
+    }
+}
+
 void scan_settle(struct keeper *keeper)
 {
     pthread_mutex_lock(&keeper->notes_lock);
@@ -341,6 +358,7 @@ void scan_settle(struct keeper *keeper)
         look_again(keeper, keeper->root, false);
         log_info("looked at every run again: %zu runs", index_count(keeper->index));
     }
+    settle_linked(keeper);
     if (manifest || rescan)
         publish_settle(keeper, closed);
 }
@@ -351,6 +369,7 @@ void scan_poll(struct keeper *keeper)
     if (keeper->root->unwatched)
         configure_again(keeper);
     look_again(keeper, keeper->root, true);
+    settle_linked(keeper);
     if (keeper->root->unwatched)
         publish_settle(keeper, false);
 }

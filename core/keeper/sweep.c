@@ -28,7 +28,7 @@
 struct group {
     struct member *parent;
     struct directory *directory; /* a reference */
-    struct slice place; /* the parent's path below the source; owned */
+    struct slice place;          /* the parent's path below the source; owned */
     unsigned listing;
 };
 
@@ -134,6 +134,9 @@ static void look(struct sweep *sweep, const struct group *group, int parent_fd, 
         return;
     prospect->outcome = OUTCOME_FOUND;
     prospect->directory = source_directory_at(keeper->source, group->directory, name, &attributes.identity);
+    pthread_mutex_lock(&keeper->notes_lock);
+    prospect->directory->keeper_missed = false;
+    pthread_mutex_unlock(&keeper->notes_lock);
     watch_add(keeper->watch, prospect->directory, fd);
     prospect->is_recalled = recall_run(keeper, group->place, slice_of(name), fd, &prospect->state);
     if (!prospect->is_recalled)
@@ -202,6 +205,15 @@ static void *sweep_thread(void *context)
 
 /* ---- what the caller does ---- */
 
+/* A change between the reading of a run and its becoming a member was told to nobody. */
+static bool has_missed(struct keeper *keeper, struct directory *directory)
+{
+    pthread_mutex_lock(&keeper->notes_lock);
+    bool missed = directory->keeper_missed;
+    pthread_mutex_unlock(&keeper->notes_lock);
+    return missed;
+}
+
 /* The directory is not known as that of a member already standing there. Takes over the reference. */
 static struct member *make_member(struct keeper *keeper, struct member *parent, const char *name,
                                   struct directory *directory)
@@ -237,8 +249,8 @@ static void settle(struct sweep *sweep, const struct group *group, const char *n
         member->seen = group->listing;
         keeper->recalled += prospect->is_recalled;
         keeper->read_since_saved += prospect->state.is_run && !prospect->is_recalled;
-        /* Directories in the run were not watched when it was read: that is done by reading it once more. */
-        if (keeper->plan->has_directories)
+        /* Directories in the run were not watched when it was read. */
+        if (keeper->plan->has_directories || has_missed(keeper, member->directory))
             run_read(keeper, member);
         else
             run_settle(keeper, member, prospect->error, &prospect->state);

@@ -70,7 +70,8 @@ void member_watch(struct keeper *keeper, struct member *member, int fd)
 
 /* ---- runs ---- */
 
-static void log_faults(const struct keeper *keeper, const struct member *member, const struct run_state *state)
+static void log_faults(const struct keeper *keeper, const struct member *member,
+                       const struct run_state *state)
 {
     for (size_t file = 0; file < keeper->plan->file_count; file++) {
         const struct run_fault *fault = &state->faults[file];
@@ -101,8 +102,8 @@ void run_settle(struct keeper *keeper, struct member *member, int error, const s
         log_faults(keeper, member, state);
         links_update(keeper, member, state);
         struct buffer scratch = {0};
-        member->run = index_put(keeper->index, member_place(member, &scratch), slice_of(member->name), state,
-                                &changed);
+        member->run =
+            index_put(keeper->index, member_place(member, &scratch), slice_of(member->name), state, &changed);
         buffer_free(&scratch);
         member->run->owner = member;
         member->was_fresh = state->is_fresh;
@@ -132,8 +133,10 @@ void run_read(struct keeper *keeper, struct member *member)
 void run_read_if_changed(struct keeper *keeper, struct member *member)
 {
     struct descriptor descriptor;
-    if (source_borrow(keeper->source, member->directory, &descriptor) != 0)
+    if (source_borrow(keeper->source, member->directory, &descriptor) != 0) { /* as in run_settle */
+        set_unread(keeper, member, true);
         return;
+    }
     struct file_stamp stamps[RUN_FILES_AT_MOST];
     size_t file_count = keeper->plan->file_count;
     int error = run_load_stamps(keeper->plan, descriptor.fd, stamps);

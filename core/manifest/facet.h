@@ -11,7 +11,7 @@
 
 struct facet_value {
     unsigned facet;
-    unsigned slot;     /* the facet's, when the value was made */
+    unsigned slot; /* the facet's, when the value was made */
     uint64_t number;
     char *name;        /* escaped; the key */
     struct slice text; /* what the name stands for; absent while the value has no runs */

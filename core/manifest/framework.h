@@ -1,7 +1,7 @@
 /*
- * Places, the directories in which runs stand, and frameworks, by whose names they are counted: interned names, and the list that the manifest shows with a count for each. The list holds
- * those of the file that stood there first, in its order, and then those found since, in byte order. Internal
- * to core/manifest.
+ * Places, the directories in which runs stand, and frameworks, by whose names they are counted: interned
+ * names, and the list that the manifest shows with a count for each. The list holds those of the file that
+ * stood there first, in its order, and then those found since, in byte order. Internal to core/manifest.
  */
 #ifndef RUNSFS_MANIFEST_FRAMEWORK_H
 #define RUNSFS_MANIFEST_FRAMEWORK_H

@@ -270,7 +270,8 @@ static void set_views(struct index *index, struct run *run)
             continue;
         *membership = (struct run_membership){0};
         if (text.bytes)
-            facet_join(&index->views, facet_of_slot(&index->views, FACET_BUILT_IN + (unsigned)view), run, text);
+            facet_join(&index->views, facet_of_slot(&index->views, FACET_BUILT_IN + (unsigned)view), run,
+                       text);
         if (old.value)
             facet_leave(&index->views, old.value, old.sequence);
     }

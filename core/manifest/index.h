@@ -60,10 +60,11 @@ struct run {
     struct run *name_previous;
 };
 
-/* The name of the directory above the run's (of the source itself, where that is the source), raw bytes; owned
- * by the index, shared by its runs. */
+/* The name of the directory above the run's (of the source itself, where that is the source), raw bytes;
+ * owned by the index, shared by its runs. */
 struct slice run_framework(const struct run *run);
-/* The path of the directory above the run's, below the source: "" where that is the source. Shared as well. */
+/* The path of the directory above the run's, below the source: "" where that is the source. Shared as well.
+ */
 struct slice run_place(const struct run *run);
 /* Appends the path of the run's directory below the source. */
 void run_append_path(const struct run *run, struct buffer *path);
@@ -79,13 +80,13 @@ struct index_setup {
     size_t view_count;        /* besides by-status and by-framework */
     const struct index_view {
         const char *directory, *field;
-    } *views;
+    } * views;
     /* The text by which a run stands in such a view, absent for none; scratch may hold it. */
     struct slice (*view_text)(const struct run *run, size_t view, struct buffer *scratch, void *context);
     void *context;
 };
-/* Takes over a setup (a copy; the context stays the caller's). There are no runs in the index. Views that were
- * there before keep their numbers; those that are not wanted any more are neither found nor listed. */
+/* Takes over a setup (a copy; the context stays the caller's). There are no runs in the index. Views that
+ * were there before keep their numbers; those that are not wanted any more are neither found nor listed. */
 void index_configure(struct index *index, const struct index_setup *setup);
 
 /* place: run_place of it. */

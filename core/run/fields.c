@@ -9,7 +9,6 @@
 #include "core/json/reader.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,8 +49,8 @@ static void set_epoch(struct value *value, struct slice raw)
     long double seconds = strtold(digits, NULL);
     if (!(seconds > -62135596800.0L && seconds < 253402300800.0L)) /* the years 1 to 9999 */
         return;
-    long double whole = floorl(seconds);
-    long microseconds = lroundl((seconds - whole) * 1000000);
+    int64_t whole = (int64_t)seconds - (seconds < (long double)(int64_t)seconds); /* rounded down */
+    long microseconds = (long)((seconds - (long double)whole) * 1000000 + 0.5L);
     time_t at = (time_t)whole + microseconds / 1000000;
     microseconds %= 1000000;
     if (!gmtime_r(&at, &utc))
@@ -186,7 +185,8 @@ static int read_value(struct reading *reading, enum json_token token, size_t fir
         for (size_t i = first; i < inner; i++)
             take(reading, &reading->targets[i], token, reader->text);
     } else if (token == JSON_INTEGER || token == JSON_FLOAT || token == JSON_TRUE || token == JSON_FALSE) {
-        struct slice raw = {reader->input.bytes + reader->token_start, reader->position - reader->token_start};
+        struct slice raw = {reader->input.bytes + reader->token_start,
+                            reader->position - reader->token_start};
         for (size_t i = first; i < inner; i++)
             take(reading, &reading->targets[i], token, raw);
     }

@@ -34,9 +34,9 @@ struct run_fault {
     unsigned column;
 };
 
-/* Derives fields from the contents of the plan's files; absent for one that is not there or could not be read.
- * 0, or -EBADMSG where a content is not a JSON object: then its fault is set, that file counts as {}, and the
- * fields are filled all the same. Whatever happens, fields is to be freed with run_fields_free. */
+/* Derives fields from the contents of the plan's files; absent for one that is not there or could not be
+ * read. 0, or -EBADMSG where a content is not a JSON object: then its fault is set, that file counts as {},
+ * and the fields are filled all the same. Whatever happens, fields is to be freed with run_fields_free. */
 int run_fields_derive(const struct run_plan *plan, const struct slice *contents, struct run_fields *fields,
                       struct run_fault *faults);
 bool run_fields_equal(const struct run_fields *a, const struct run_fields *b);

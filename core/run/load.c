@@ -187,16 +187,23 @@ static bool is_shortage(int error)
     return error == EMFILE || error == ENFILE || error == ENOMEM;
 }
 
-/* The directory in which the file stands: the run's own, or one in it, which the caller closes. A negative
- * errno where that is not there. */
-static int directory_of(int run_fd, const struct run_plan_file *file)
+/* The directory in which the file stands: the run's own, or one in it. 0 and *fd, to be given back with
+ * leave_directory; a negative errno where that is not there. */
+static int enter_directory(int run_fd, const struct run_plan_file *file, int *fd)
 {
+    *fd = run_fd;
     if (!file->directory)
-        return run_fd;
-    int fd = openat(run_fd, file->directory, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd >= 0)
-        return fd;
+        return 0;
+    *fd = openat(run_fd, file->directory, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (*fd >= 0)
+        return 0;
     return errno == ENOTDIR || errno == ELOOP ? -ENOENT : -errno;
+}
+
+static void leave_directory(int run_fd, int fd)
+{
+    if (fd >= 0 && fd != run_fd)
+        close(fd);
 }
 
 /* Reads one file of the run. 0 with content absent where it is not there or has a fault, which is then set; a
@@ -205,13 +212,11 @@ static int load_file(const struct run_plan *plan, int run_fd, size_t file, struc
                      struct slice *content, struct run_state *state)
 {
     struct finding finding = {0};
-    int directory_fd = directory_of(run_fd, &plan->files[file]);
-    int result = directory_fd < 0 ? directory_fd
-                                  : read_stable(directory_fd, plan->files[file].base, LIMIT_RUN_FILE_BYTES,
-                                                buffer, &finding);
+    int directory_fd, result = enter_directory(run_fd, &plan->files[file], &directory_fd);
 
-    if (directory_fd >= 0 && directory_fd != run_fd)
-        close(directory_fd);
+    if (result == 0)
+        result = read_stable(directory_fd, plan->files[file].base, LIMIT_RUN_FILE_BYTES, buffer, &finding);
+    leave_directory(run_fd, directory_fd);
     *content = SLICE_ABSENT;
     state->stamps[file] = finding.stamp;
     state->has_links[file] = finding.has_links;
@@ -281,18 +286,15 @@ int run_load(const struct run_plan *plan, int run_fd, struct run_state *state)
 static int load_stamp(const struct run_plan_file *file, int run_fd, struct file_stamp *stamp)
 {
     struct stat info;
-    int directory_fd = directory_of(run_fd, file), result = 0;
+    int directory_fd, result = enter_directory(run_fd, file, &directory_fd);
 
     *stamp = (struct file_stamp){0};
-    if (directory_fd < 0)
-        return directory_fd == -ENOENT ? 0 : directory_fd;
-    if (fstatat(directory_fd, file->base, &info, AT_SYMLINK_NOFOLLOW) == 0)
+    if (result == 0 && fstatat(directory_fd, file->base, &info, AT_SYMLINK_NOFOLLOW) == 0)
         *stamp = stamp_of(&info);
-    else if (errno != ENOENT)
+    else if (result == 0)
         result = -errno;
-    if (directory_fd != run_fd)
-        close(directory_fd);
-    return result;
+    leave_directory(run_fd, directory_fd);
+    return result == -ENOENT ? 0 : result;
 }
 
 int run_load_stamps(const struct run_plan *plan, int run_fd, struct file_stamp *stamps)

@@ -1,6 +1,7 @@
 /*
- * Reads the JSON files of one run directory from which its fields come, safely: whatever stands there (FIFO, device, link, 1 GB,
- * no permission) costs a stat and gives a reason, never a wait, a side effect or an allocation without bound.
+ * Reads the JSON files of one run directory from which its fields come, safely: whatever stands there (FIFO,
+ * device, link, 1 GB, no permission) costs a stat and gives a reason, never a wait, a side effect or an
+ * allocation without bound.
  */
 #ifndef RUNSFS_RUN_LOAD_H
 #define RUNSFS_RUN_LOAD_H
@@ -25,8 +26,8 @@ struct run_state {
     struct run_fields fields; /* where is_run: derived, a faulty file counting as {} */
     struct file_stamp stamps[RUN_FILES_AT_MOST];
     size_t file_count; /* of the plan: so many stamps are set */
-    bool is_fresh; /* a file changed so shortly before it was read that a later change may not show in its
-                      stamp */
+    bool is_fresh;     /* a file changed so shortly before it was read that a later change may not show in its
+                          stamp */
     bool has_links[RUN_FILES_AT_MOST];          /* the file has other names, by which it may change as well */
     struct run_fault faults[RUN_FILES_AT_MOST]; /* reason NULL where there is none */
 };

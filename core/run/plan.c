@@ -20,13 +20,13 @@ static int compare_targets(const void *first, const void *second)
     return (a->step_count > b->step_count) - (a->step_count < b->step_count);
 }
 
-static void add_target(struct run_plan *plan, unsigned field, const struct config_source *source, unsigned slot)
+static void add_target(struct run_plan *plan, unsigned field, const struct config_source *source,
+                       unsigned slot)
 {
     struct run_plan_file *file = &plan->files[source->file];
 
     file->targets = memory_resize(file->targets, (file->target_count + 1) * sizeof(*file->targets));
-    file->targets[file->target_count++] =
-        (struct run_target){source->steps, source->step_count, field, slot};
+    file->targets[file->target_count++] = (struct run_target){source->steps, source->step_count, field, slot};
 }
 
 static void name_file(struct run_plan_file *file, const char *name)
@@ -83,8 +83,8 @@ int run_plan_find(const struct run_plan *plan, const char *directory, const char
 {
     for (size_t i = 0; i < plan->file_count; i++) {
         const struct run_plan_file *file = &plan->files[i];
-        bool is_there = directory ? file->directory && strcmp(file->directory, directory) == 0
-                                  : !file->directory;
+        bool is_there =
+            directory ? file->directory && strcmp(file->directory, directory) == 0 : !file->directory;
         if (is_there && strcmp(file->base, name) == 0)
             return (int)i;
     }

@@ -16,10 +16,10 @@ struct run_target {
 };
 
 struct run_plan_file {
-    const char *name;             /* `metrics.json`, `files/summary.json`; the configuration's */
-    const char *base;             /* its last part */
-    char *directory;              /* `files`; NULL for a file directly in the run */
-    struct run_target *targets;   /* in order of their steps, so that those with one beginning stand together */
+    const char *name;           /* `metrics.json`, `files/summary.json`; the configuration's */
+    const char *base;           /* its last part */
+    char *directory;            /* `files`; NULL for a file directly in the run */
+    struct run_target *targets; /* in order of their steps, so that those with one beginning stand together */
     size_t target_count;
 };
 
@@ -35,8 +35,8 @@ struct run_plan {
 
 struct run_plan *run_plan_create(struct config *config);
 void run_plan_free(struct run_plan *plan);
-/* The number of the file that is called so, directly in a run (directory NULL) or in that directory of one; -1
- * for none. */
+/* The number of the file that is called so, directly in a run (directory NULL) or in that directory of one;
+ * -1 for none. */
 int run_plan_find(const struct run_plan *plan, const char *directory, const char *name);
 /* Are there files in a directory of that name? */
 bool run_plan_has_directory(const struct run_plan *plan, const char *name);

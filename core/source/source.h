@@ -47,7 +47,8 @@ struct directory {
     char *name;               /* in parent; "" for the root */
     atomic_uint depth;        /* 0 for the root; as of when it was last met (directory_depth is exact) */
     atomic_uint references;
-    _Atomic(int) watch_state;            /* enum watch_state: may what is in it be cached? */
+    _Atomic(unsigned char) watch_state;  /* enum watch_state: may what is in it be cached? */
+    bool keeper_missed;                  /* core/keeper's: something in it changed while it was none of its */
     int watch_id;                        /* the watch's: its key in the table, 0 where it is not in it */
     struct directory *hash_next;         /* the source's table */
     struct directory *watch_next;        /* the watch's own table */

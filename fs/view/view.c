@@ -278,8 +278,7 @@ static void list_top(struct fs *fs, struct view_listing *listing, off_t offset)
     size_t at = offset > VIEW_FIRST_OFFSET ? (size_t)offset - VIEW_FIRST_OFFSET : 0;
     struct index *index = keeper_lock(fs->keeper);
     for (; at < TOP_FACETS + facet_count(index); at++) {
-        const char *name =
-            at < TOP_FACETS ? names[at] : facet_directory(index, (unsigned)(at - TOP_FACETS));
+        const char *name = at < TOP_FACETS ? names[at] : facet_directory(index, (unsigned)(at - TOP_FACETS));
         if (!name)
             continue;
         uint64_t ino = at < TOP_WHERE    ? st.st_ino

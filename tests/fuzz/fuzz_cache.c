@@ -13,11 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes);
 /* Reads that nobody looks at would be left out. */
 static volatile uint64_t read_sum;
 
+static const struct cache_kind kind = {.fingerprint = 1, .file_count = 2, .own_count = 3};
 static const struct identity source = {.dev = 1, .ino = 2, .birth_ns = 3};
 
 static void seal(char *bytes, size_t size_bytes)
 {
-    struct cache_header header = cache_header_of(&source);
+    struct cache_header header = cache_header_of(&source, &kind);
     const struct cache_header *given = (const void *)bytes;
     header.run_count = given->run_count % 64;
     header.size_bytes = size_bytes;
@@ -43,15 +44,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
     memcpy(bytes, data + 1, length);
     if (length >= sizeof(struct cache_header) && data[0] & 1)
         seal(bytes, length);
-    if (cache_parse(bytes, length, &source, &cache) != 0)
+    if (cache_parse(bytes, length, &source, &kind, &cache) != 0)
         return 0;
     struct cached_run run;
     uint64_t sum = cache_count(cache);
     /* Names are anything: those of one byte are found soon. */
     for (int i = 0; i < 256; i++) {
         char name[2] = {(char)i, '\0'};
-        if (cache_find(cache, slice_of(name), slice_of(name), &run))
-            sum += sum_of(run.fields.start_time) + sum_of(run.fields.end_time) + sum_of(run.fields.status);
+        if (!cache_find(cache, slice_of(name), slice_of(name), &run))
+            continue;
+        sum += sum_of(run.fields.start_time) + sum_of(run.fields.end_time) + sum_of(run.fields.status);
+        for (size_t own = 0; own < run.fields.own->count; own++)
+            sum += sum_of(run.fields.own->values[own]);
+        free(run.fields.own);
     }
     read_sum = sum;
     cache_free(cache);

@@ -17,10 +17,15 @@
 
 #define RUN_COUNT 3
 
+static const struct cache_kind kind = {.fingerprint = 1, .file_count = 2, .own_count = 3};
+
 struct fixture {
     int source_fd;
     struct cache_place *place;
 };
+
+/* What the configuration's own fields say. */
+static struct run_own own = {3, {SLICE_CONSTANT("gpt"), {NULL, 0}, SLICE_CONSTANT("")}};
 
 static const struct {
     struct slice framework, name;
@@ -30,14 +35,14 @@ static const struct {
      SLICE_CONSTANT("run-1"),
      {.stamps = {{1, 2, 3, 4}, {5, 6, 7, 8}},
       .fields = {SLICE_CONSTANT("2025-10-15T08:50:59Z"), SLICE_CONSTANT("2025-10-15T09:25:22Z"),
-                 SLICE_CONSTANT("verified"), 287761, 91329}}},
+                 SLICE_CONSTANT("verified"), 287761, 91329, &own}}},
     {SLICE_CONSTANT("a"),
      SLICE_CONSTANT("\x80\n"),
-     {.stamps = {{0}, {UINT64_MAX, 1, -1, INT64_MIN}}, .fields = {.status = SLICE_CONSTANT("")}}},
+     {.stamps = {{0}, {UINT64_MAX, 1, -1, INT64_MIN}}, .fields = {.status = SLICE_CONSTANT(""), .own = &own}}},
     {SLICE_CONSTANT("chatdev"),
      SLICE_CONSTANT("run-2"),
      {.stamps = {{9, 9, 9, 9}, {0}},
-      .fields = {.start_time = SLICE_CONSTANT(""), .status = SLICE_CONSTANT("pending"), .tokens_out = 1}}},
+      .fields = {.start_time = SLICE_CONSTANT(""), .status = SLICE_CONSTANT("pending"), .tokens_out = 1, .own = &own}}},
 };
 
 static int set_up(void **state)
@@ -62,7 +67,7 @@ static int tear_down(void **state)
 static void write_examples(const struct cache_place *place)
 {
     struct cache_writer *writer;
-    assert_int_equal(cache_write_begin(place, &writer), 0);
+    assert_int_equal(cache_write_begin(place, &kind, &writer), 0);
     for (int i = 0; i < RUN_COUNT; i++) {
         cache_write_run(writer, examples[i].framework, examples[i].name, &examples[i].run);
         assert_int_equal(i == 1 ? cache_write_out(writer) : 0, 0);
@@ -77,7 +82,8 @@ static void assert_examples(const struct cache *cache)
         struct cached_run run;
         assert_true(cache_find(cache, examples[i].framework, examples[i].name, &run));
         assert_true(run_fields_equal(&run.fields, &examples[i].run.fields));
-        assert_memory_equal(run.stamps, examples[i].run.stamps, sizeof(run.stamps));
+        assert_memory_equal(run.stamps, examples[i].run.stamps, kind.file_count * sizeof(*run.stamps));
+        free(run.fields.own);
         assert_false(cache_find(cache, examples[i].name, examples[i].framework, &run));
     }
 }
@@ -102,17 +108,17 @@ static struct buffer content_of(const struct fixture *fixture)
 static int parse_copy(const struct fixture *fixture, struct slice bytes, struct cache **cache)
 {
     char *copy = memory_copy_text(bytes.bytes, bytes.length);
-    return cache_parse(copy, bytes.length, &fixture->place->source, cache);
+    return cache_parse(copy, bytes.length, &fixture->place->source, &kind, cache);
 }
 
 static void test_round_trip(void **state)
 {
     struct fixture *fixture = *state;
     struct cache *cache = NULL;
-    assert_int_equal(cache_load(fixture->place, &cache), -ENOENT);
+    assert_int_equal(cache_load(fixture->place, &kind, &cache), -ENOENT);
     for (int i = 0; i < 2; i++) {
         write_examples(fixture->place);
-        assert_int_equal(cache_load(fixture->place, &cache), 0);
+        assert_int_equal(cache_load(fixture->place, &kind, &cache), 0);
         assert_examples(cache);
         cache_free(cache);
     }
@@ -125,9 +131,9 @@ static void test_an_empty_one(void **state)
     struct cache_writer *writer;
     struct cache *cache;
     struct cached_run run;
-    assert_int_equal(cache_write_begin(fixture->place, &writer), 0);
+    assert_int_equal(cache_write_begin(fixture->place, &kind, &writer), 0);
     assert_int_equal(cache_write_end(writer), 0);
-    assert_int_equal(cache_load(fixture->place, &cache), 0);
+    assert_int_equal(cache_load(fixture->place, &kind, &cache), 0);
     assert_int_equal(cache_count(cache), 0);
     assert_false(cache_find(cache, SLICE_LITERAL("a"), SLICE_LITERAL("b"), &run));
     cache_free(cache);
@@ -139,19 +145,20 @@ static void test_many(void **state)
     struct cache_writer *writer;
     struct cache *cache;
     char name[32];
-    assert_int_equal(cache_write_begin(fixture->place, &writer), 0);
+    assert_int_equal(cache_write_begin(fixture->place, &kind, &writer), 0);
     for (uint64_t i = 0; i < 10000; i++) {
         struct cached_run run = {.fields = {.status = SLICE_LITERAL("s"), .tokens_in = i}};
         snprintf(name, sizeof(name), "run-%llu", (unsigned long long)i);
         cache_write_run(writer, SLICE_LITERAL("framework"), slice_of(name), &run);
     }
     assert_int_equal(cache_write_end(writer), 0);
-    assert_int_equal(cache_load(fixture->place, &cache), 0);
+    assert_int_equal(cache_load(fixture->place, &kind, &cache), 0);
     for (uint64_t i = 0; i < 10000; i++) {
         struct cached_run run;
         snprintf(name, sizeof(name), "run-%llu", (unsigned long long)i);
         assert_true(cache_find(cache, SLICE_LITERAL("framework"), slice_of(name), &run));
         assert_int_equal(run.fields.tokens_in, i);
+        free(run.fields.own);
     }
     cache_free(cache);
 }
@@ -280,20 +287,20 @@ static void test_where_others_may_write(void **state)
     assert_int_equal(chmod(cache_path, 0700), 0);
     write_examples(fixture->place);
     assert_int_equal(fchmodat(fixture->place->directory_fd, fixture->place->name, 0602, 0), 0);
-    assert_int_equal(cache_load(fixture->place, &cache), -EPERM);
+    assert_int_equal(cache_load(fixture->place, &kind, &cache), -EPERM);
     assert_int_equal(unlinkat(fixture->place->directory_fd, fixture->place->name, 0), 0);
     assert_int_equal(symlinkat("/dev/zero", fixture->place->directory_fd, fixture->place->name), 0);
-    assert_int_equal(cache_load(fixture->place, &cache), -ELOOP);
+    assert_int_equal(cache_load(fixture->place, &kind, &cache), -ELOOP);
     write_examples(fixture->place); /* takes the link's place */
-    assert_int_equal(cache_load(fixture->place, &cache), 0);
+    assert_int_equal(cache_load(fixture->place, &kind, &cache), 0);
     cache_free(cache);
     if (geteuid() != 0)
         return;
     assert_int_equal(fchownat(fixture->place->directory_fd, fixture->place->name, 1, 1, 0), 0);
-    assert_int_equal(cache_load(fixture->place, &cache), -EPERM);
+    assert_int_equal(cache_load(fixture->place, &kind, &cache), -EPERM);
     assert_int_equal(chown(cache_path, 1, 1), 0);
     assert_int_equal(cache_place_open(cache_path, fixture->source_fd, source_path, &place), -EPERM);
-    assert_int_equal(cache_write_begin(fixture->place, &writer), 0); /* what is open stays good */
+    assert_int_equal(cache_write_begin(fixture->place, &kind, &writer), 0); /* what is open stays good */
     assert_int_equal(cache_write_end(writer), 0);
 }
 
@@ -301,8 +308,8 @@ static void test_two_writers(void **state)
 {
     struct fixture *fixture = *state;
     struct cache_writer *first, *second;
-    assert_int_equal(cache_write_begin(fixture->place, &first), 0);
-    assert_int_equal(cache_write_begin(fixture->place, &second), -EAGAIN);
+    assert_int_equal(cache_write_begin(fixture->place, &kind, &first), 0);
+    assert_int_equal(cache_write_begin(fixture->place, &kind, &second), -EAGAIN);
     assert_int_equal(cache_write_end(first), 0);
     write_examples(fixture->place);
     assert_int_equal(count_files(), 1);
@@ -320,7 +327,7 @@ static void test_a_temporary_that_was_left(void **state)
     close(fd);
     write_examples(fixture->place);
     assert_int_equal(count_files(), 1);
-    assert_int_equal(cache_load(fixture->place, &cache), 0);
+    assert_int_equal(cache_load(fixture->place, &kind, &cache), 0);
     assert_examples(cache);
     cache_free(cache);
 }
@@ -336,7 +343,7 @@ static void test_no_room(void **state)
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
     lowered = (struct rlimit){200, limit.rlim_max};
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &lowered), 0);
-    int begun = cache_write_begin(fixture->place, &writer);
+    int begun = cache_write_begin(fixture->place, &kind, &writer);
     for (int i = 0; begun == 0 && i < RUN_COUNT; i++)
         cache_write_run(writer, examples[i].framework, examples[i].name, &examples[i].run);
     int ended = begun == 0 ? cache_write_end(writer) : 0;
@@ -344,7 +351,7 @@ static void test_no_room(void **state)
     assert_int_equal(begun, 0);
     assert_int_equal(ended, -EFBIG);
     assert_int_equal(count_files(), 1);
-    assert_int_equal(cache_load(fixture->place, &cache), 0);
+    assert_int_equal(cache_load(fixture->place, &kind, &cache), 0);
     assert_examples(cache);
     cache_free(cache);
 }

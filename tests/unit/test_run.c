@@ -83,8 +83,10 @@ static void test_fields_from_every_place(void **state)
         struct run_fields fields;
         struct run_fault faults[2];
 
-        int result = run_fields_derive(slice_of(derivations[i].metrics), slice_of(derivations[i].metadata),
-                                       &fields, &faults[0], &faults[1]);
+        int result = run_fields_derive(
+            built_in_plan(),
+            (struct slice[]){slice_of(derivations[i].metrics), slice_of(derivations[i].metadata)}, &fields,
+            faults);
         assert_int_equal(result, 0);
         assert_null(faults[0].reason);
         assert_null(faults[1].reason);
@@ -99,8 +101,8 @@ static void test_texts_keep_nul(void **state)
     struct run_fault faults[2];
 
     (void)state;
-    run_fields_derive(SLICE_LITERAL("{\"verification_status\":\"a\\u0000b\"}"), SLICE_ABSENT, &fields,
-                      &faults[0], &faults[1]);
+    struct slice contents[] = {SLICE_LITERAL("{\"verification_status\":\"a\\u0000b\"}"), SLICE_ABSENT};
+    run_fields_derive(built_in_plan(), contents, &fields, faults);
     assert_true(slice_equal(fields.status, SLICE_LITERAL("a\0b")));
     run_fields_free(&fields);
 }
@@ -133,14 +135,16 @@ static void test_a_faulty_file_counts_as_empty(void **state)
         struct run_fault faults[2];
         char text[200];
 
-        assert_int_equal(run_fields_derive(faulty, sound, &fields, &faults[0], &faults[1]), -EBADMSG);
+        assert_int_equal(run_fields_derive(built_in_plan(), (struct slice[]){faulty, sound}, &fields, faults),
+                         -EBADMSG);
         assert_fields(&fields, &of_the_other);
         run_fault_describe(&faults[0], text, sizeof(text));
         assert_string_equal(text, cases[i].fault);
         assert_null(faults[1].reason);
         run_fields_free(&fields);
 
-        assert_int_equal(run_fields_derive(sound, faulty, &fields, &faults[0], &faults[1]), -EBADMSG);
+        assert_int_equal(run_fields_derive(built_in_plan(), (struct slice[]){sound, faulty}, &fields, faults),
+                         -EBADMSG);
         assert_fields(&fields, &of_the_other);
         assert_null(faults[0].reason);
         assert_non_null(faults[1].reason);

@@ -68,11 +68,11 @@ static void test_a_directory_without_the_files_is_no_run(void **state)
     struct run_state run;
 
     put(place, "other.json", "{}");
-    assert_int_equal(run_load(place->fd, &run), 0);
+    assert_int_equal(run_load(built_in_plan(), place->fd, &run), 0);
     assert_false(run.is_run);
     assert_false(run.is_whole);
-    assert_true(file_stamp_equal(&run.stamps[RUN_FILE_METRICS], &no_stamp));
-    assert_true(file_stamp_equal(&run.stamps[RUN_FILE_METADATA], &no_stamp));
+    assert_true(file_stamp_equal(&run.stamps[METRICS], &no_stamp));
+    assert_true(file_stamp_equal(&run.stamps[METADATA], &no_stamp));
     run_state_free(&run);
 }
 
@@ -80,21 +80,21 @@ static void test_a_whole_run(void **state)
 {
     struct place *place = *state;
     struct run_state run;
-    struct file_stamp stamps[RUN_FILE_COUNT];
+    struct file_stamp stamps[BUILT_IN_FILES];
     struct stat info;
     static const struct derivation expected = {
         .start_time = "1", .end_time = "2", .status = "s", .tokens_in = 3};
 
     put(place, "metrics.json", "{\"start_time\":\"1\",\"verification_status\":\"s\",\"total_tokens_in\":3}");
     put(place, "metadata.json", "{\"start_time\":\"x\",\"end_time\":\"2\"}");
-    assert_int_equal(run_load(place->fd, &run), 0);
+    assert_int_equal(run_load(built_in_plan(), place->fd, &run), 0);
     assert_true(run.is_run);
     assert_true(run.is_whole);
     assert_fields(&run.fields, &expected);
-    assert_int_equal(run_load_stamps(place->fd, stamps), 0);
-    for (size_t i = 0; i < RUN_FILE_COUNT; i++) {
+    assert_int_equal(run_load_stamps(built_in_plan(), place->fd, stamps), 0);
+    for (size_t i = 0; i < BUILT_IN_FILES; i++) {
         assert_true(file_stamp_equal(&run.stamps[i], &stamps[i]));
-        assert_int_equal(fstatat(place->fd, run_file_names[i], &info, 0), 0);
+        assert_int_equal(fstatat(place->fd, built_in_plan()->files[i].name, &info, 0), 0);
         assert_true(stamps[i].ino == info.st_ino && stamps[i].size_bytes == (uint64_t)info.st_size);
         assert_true(stamps[i].mtime_ns == info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec);
         assert_true(stamps[i].ctime_ns == info.st_ctim.tv_sec * 1000000000 + info.st_ctim.tv_nsec);
@@ -108,10 +108,10 @@ static void test_either_file_makes_a_run(void **state)
     struct run_state run;
 
     put(place, "metadata.json", "{\"end_time\":\"2\"}");
-    assert_int_equal(run_load(place->fd, &run), 0);
+    assert_int_equal(run_load(built_in_plan(), place->fd, &run), 0);
     assert_true(run.is_run && run.is_whole);
     assert_true(slice_equal(run.fields.end_time, SLICE_LITERAL("2")));
-    assert_true(file_stamp_equal(&run.stamps[RUN_FILE_METRICS], &no_stamp));
+    assert_true(file_stamp_equal(&run.stamps[METRICS], &no_stamp));
     run_state_free(&run);
 }
 
@@ -119,20 +119,20 @@ static void test_either_file_makes_a_run(void **state)
 static void assert_odd(const struct place *place, const char *reason)
 {
     struct run_state run;
-    struct file_stamp stamps[RUN_FILE_COUNT];
+    struct file_stamp stamps[BUILT_IN_FILES];
     struct buffer content = {0};
 
     put(place, "metadata.json", "{\"start_time\":\"1\"}");
-    assert_int_equal(run_load(place->fd, &run), 0);
+    assert_int_equal(run_load(built_in_plan(), place->fd, &run), 0);
     assert_true(run.is_run);
     assert_false(run.is_whole);
-    assert_string_equal(run.faults[RUN_FILE_METRICS].reason, reason);
-    assert_int_equal(run.faults[RUN_FILE_METRICS].line, 0);
-    assert_null(run.faults[RUN_FILE_METADATA].reason);
+    assert_string_equal(run.faults[METRICS].reason, reason);
+    assert_int_equal(run.faults[METRICS].line, 0);
+    assert_null(run.faults[METADATA].reason);
     assert_true(slice_equal(run.fields.start_time, SLICE_LITERAL("1")));
-    assert_int_equal(run_load_stamps(place->fd, stamps), 0);
-    assert_true(file_stamp_equal(&stamps[RUN_FILE_METRICS], &run.stamps[RUN_FILE_METRICS]));
-    assert_false(file_stamp_equal(&stamps[RUN_FILE_METRICS], &no_stamp));
+    assert_int_equal(run_load_stamps(built_in_plan(), place->fd, stamps), 0);
+    assert_true(file_stamp_equal(&stamps[METRICS], &run.stamps[METRICS]));
+    assert_false(file_stamp_equal(&stamps[METRICS], &no_stamp));
     assert_true(file_read_bounded(place->fd, "metrics.json", 1000, &content, NULL) < 0);
     assert_null(content.bytes);
     run_state_free(&run);
@@ -223,11 +223,11 @@ static void test_a_half_written_file(void **state)
     char text[100];
 
     put(place, "metrics.json", "{\"start_time\": \"lost\",\n");
-    assert_int_equal(run_load(place->fd, &run), 0);
+    assert_int_equal(run_load(built_in_plan(), place->fd, &run), 0);
     assert_true(run.is_run);
     assert_false(run.is_whole);
     assert_null(run.fields.start_time.bytes);
-    run_fault_describe(&run.faults[RUN_FILE_METRICS], text, sizeof(text));
+    run_fault_describe(&run.faults[METRICS], text, sizeof(text));
     assert_string_equal(text, "line 2, column 1: ends too early");
     run_state_free(&run);
 }
@@ -236,14 +236,14 @@ static void test_a_directory_that_is_none(void **state)
 {
     struct place *place = *state;
     struct run_state run;
-    struct file_stamp stamps[RUN_FILE_COUNT];
+    struct file_stamp stamps[BUILT_IN_FILES];
 
     put(place, "other.json", "{}");
     CLEANUP_FD int fd = openat(place->fd, "other.json", O_PATH | O_CLOEXEC);
-    assert_int_equal(run_load(fd, &run), -ENOTDIR);
+    assert_int_equal(run_load(built_in_plan(), fd, &run), -ENOTDIR);
     assert_false(run.is_run);
-    assert_int_equal(run_load_stamps(fd, stamps), -ENOTDIR);
-    assert_int_equal(run_load(-1, &run), -EBADF);
+    assert_int_equal(run_load_stamps(built_in_plan(), fd, stamps), -ENOTDIR);
+    assert_int_equal(run_load(built_in_plan(), -1, &run), -EBADF);
 }
 
 /* Without a descriptor to look with, nothing is said of the run. */
@@ -260,11 +260,11 @@ static void test_shortage_is_no_fault(void **state)
     struct rlimit lowered = {(rlim_t)lowest_free, limit.rlim_max};
 
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &lowered), 0);
-    int result = run_load(place->fd, &run);
+    int result = run_load(built_in_plan(), place->fd, &run);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     assert_int_equal(result, -EMFILE);
     assert_false(run.is_run);
-    assert_int_equal(run_load(place->fd, &run), 0);
+    assert_int_equal(run_load(built_in_plan(), place->fd, &run), 0);
     assert_true(run.is_whole);
     run_state_free(&run);
 }
@@ -349,9 +349,9 @@ static void test_a_file_that_is_being_replaced_is_read_whole(void **state)
     for (int i = 0; i < 2000; i++) {
         struct run_state run;
 
-        assert_int_equal(run_load(writer.place->fd, &run), 0);
+        assert_int_equal(run_load(built_in_plan(), writer.place->fd, &run), 0);
         assert_true(run.is_whole);
-        assert_int_equal(run.stamps[RUN_FILE_METRICS].size_bytes, run.fields.tokens_in == 1 ? 22 : 28);
+        assert_int_equal(run.stamps[METRICS].size_bytes, run.fields.tokens_in == 1 ? 22 : 28);
         run_state_free(&run);
     }
     atomic_store(&writer.is_stopping, true);

@@ -71,7 +71,7 @@ static void describe(struct keeper *keeper, struct buffer *out)
     buffer_append(out, rest, length - (size_t)(rest - text));
     free(text);
     snapshot_unref(snapshot);
-    for (int facet = 0; facet < FACET_COUNT; facet++) {
+    for (unsigned facet = 0; facet < facet_count(index); facet++) {
         struct facet_value *value;
         uint64_t at = 0;
         while ((value = facet_next(index, facet, at, &at))) {
@@ -83,7 +83,7 @@ static void describe(struct keeper *keeper, struct buffer *out)
         }
     }
     for (struct run *run = index_first(index); run; run = index_next(index, run))
-        for (int file = 0; file < RUN_FILE_COUNT; file++) {
+        for (int file = 0; file < 2; file++) {
             const struct file_stamp *stamp = &run->stamps[file];
             buffer_append_format(out, "\n%d %llu %llu %lld %lld %s", run->has_good,
                                  (unsigned long long)stamp->ino, (unsigned long long)stamp->size_bytes,
