@@ -5,6 +5,7 @@
 #include "core/base/memory.h"
 #include "fs/coherence_internal.h"
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- changes beside the mount ---- */
 
@@ -84,6 +85,15 @@ void coherence_catch_up(struct fs *fs)
 void coherence_attributes_changed(struct fs *fs, struct node *node)
 {
     invalidate_inode(fs, node, -1);
+}
+
+void coherence_configuration_changed(struct fs *fs, const struct directory *directory, const char *name)
+{
+    if (directory != source_root(fs->source) || strcmp(name, CONFIG_FILE_NAME) != 0)
+        return;
+    keeper_lock(fs->keeper); /* settles */
+    keeper_unlock(fs->keeper);
+    coherence_attributes_changed(fs, &fs->nodes.root);
 }
 
 void coherence_directory_changed(struct fs *fs, struct directory_node *node)

@@ -133,7 +133,13 @@ void index_configure(struct index *index, const struct index_setup *setup)
     slice_free(&index->frameworks.source_name);
     index->frameworks.source_name = slice_copy(setup->source_name);
     facet_set_configure(&index->views, setup->views, setup->view_count);
+    timestamp_advance(&index->configured_at);
     index_touch(index);
+}
+
+struct timespec index_configured_at(const struct index *index)
+{
+    return index->configured_at;
 }
 
 struct run *index_find(struct index *index, struct slice place, struct slice name)

@@ -88,6 +88,8 @@ struct index_setup {
 /* Takes over a setup (a copy; the context stays the caller's). There are no runs in the index. Views that
  * were there before keep their numbers; those that are not wanted any more are neither found nor listed. */
 void index_configure(struct index *index, const struct index_setup *setup);
+/* When that was last done, strictly increasing. */
+struct timespec index_configured_at(const struct index *index);
 
 /* place: run_place of it. */
 struct run *index_find(struct index *index, struct slice place, struct slice name);

@@ -17,7 +17,8 @@ struct run_more {
 };
 
 struct index {
-    struct index_setup setup; /* its texts owned */
+    struct index_setup setup;
+    struct timespec configured_at;
     struct lookup lookup;
     struct order order;
     struct framework_list frameworks;

@@ -328,6 +328,7 @@ static void file_changed(struct fs *fs, struct node *node)
     char *name;
     nodes_file_place(&fs->nodes, (struct file_node *)node, &directory, &name);
     keeper_note(fs->keeper, directory, name);
+    coherence_configuration_changed(fs, directory, name);
     keeper_note_content(fs->keeper, ((struct file_node *)node)->identity.ino);
     directory_unref(fs->source, directory);
     free(name);

@@ -51,6 +51,7 @@ static int change_done(struct change_of_name *change, int result, bool removed)
     caller_restore(change->fs);
     if (error == 0) {
         keeper_note(change->fs->keeper, change->parent->directory, change->name);
+        coherence_configuration_changed(change->fs, change->parent->directory, change->name);
         coherence_entry_changed(change->fs, change->parent->directory, change->name, removed, change->parent,
                                 NULL);
     }
@@ -273,6 +274,8 @@ void real_rename(struct fs *fs, fuse_req_t req, struct directory_node *parent, c
     }
     if (error == 0) {
         keeper_note_move(fs->keeper, parent->directory, name, new_parent->directory, new_name);
+        coherence_configuration_changed(fs, parent->directory, name);
+        coherence_configuration_changed(fs, new_parent->directory, new_name);
         if (keeper_is_manifest(fs->keeper, parent->directory, name) && !(flags & RENAME_EXCHANGE))
             manifest_removed(fs);
         coherence_entry_changed(fs, parent->directory, name, true, parent, new_parent);

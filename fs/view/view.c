@@ -63,6 +63,9 @@ static void top_stat(struct fs *fs, struct stat *st)
 {
     struct stat model;
     fstat(source_root_fd(fs->source), &model);
+    struct index *index = keeper_lock(fs->keeper);
+    struct timespec changed_at = index_configured_at(index); /* which views there are */
+    keeper_unlock(fs->keeper);
     *st = (struct stat){
         .st_ino = FUSE_ROOT_ID,
         .st_mode = S_IFDIR | (model.st_mode & 0555) | (model.st_mode & 0444) >> 1,
@@ -70,9 +73,9 @@ static void top_stat(struct fs *fs, struct stat *st)
         .st_gid = model.st_gid,
         .st_nlink = 1, /* how many views there are is the configuration's */
         .st_blksize = 4096,
-        .st_mtim = fs->mounted_at,
-        .st_ctim = fs->mounted_at,
-        .st_atim = fs->mounted_at,
+        .st_mtim = changed_at,
+        .st_ctim = changed_at,
+        .st_atim = changed_at,
     };
 }
 

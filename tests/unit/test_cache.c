@@ -38,11 +38,15 @@ static const struct {
                  SLICE_CONSTANT("verified"), 287761, 91329, &own}}},
     {SLICE_CONSTANT("a"),
      SLICE_CONSTANT("\x80\n"),
-     {.stamps = {{0}, {UINT64_MAX, 1, -1, INT64_MIN}}, .fields = {.status = SLICE_CONSTANT(""), .own = &own}}},
+     {.stamps = {{0}, {UINT64_MAX, 1, -1, INT64_MIN}},
+      .fields = {.status = SLICE_CONSTANT(""), .own = &own}}},
     {SLICE_CONSTANT("chatdev"),
      SLICE_CONSTANT("run-2"),
      {.stamps = {{9, 9, 9, 9}, {0}},
-      .fields = {.start_time = SLICE_CONSTANT(""), .status = SLICE_CONSTANT("pending"), .tokens_out = 1, .own = &own}}},
+      .fields = {.start_time = SLICE_CONSTANT(""),
+                 .status = SLICE_CONSTANT("pending"),
+                 .tokens_out = 1,
+                 .own = &own}}},
 };
 
 static int set_up(void **state)
