@@ -185,7 +185,7 @@ static void append_lines(struct buffer *out, const struct run_plan *plan, const 
     append_text(out, "verification_status", run->fields.status);
     append_count(out, "total_tokens_in", run->fields.tokens_in);
     append_count(out, "total_tokens_out", run->fields.tokens_out);
-    append_added(out, run->extras);
+    append_added(out, run_extras(run));
     append_faults(out, plan, run);
     append_files(out, list);
     buffer_free(&path);
@@ -232,8 +232,8 @@ static void append_json(struct buffer *out, const struct run_plan *plan, const s
     struct buffer added = {0};
     entry_append(out, run, 0);
     out->length -= strlen("\n}"); /* goes on */
-    buffer_append_format(&added, "{%.*s}", (int)run->extras.length,
-                         run->extras.bytes ? run->extras.bytes : "");
+    buffer_append_format(&added, "{%.*s}", (int)run_extras(run).length,
+                         run_extras(run).bytes ? run_extras(run).bytes : "");
     buffer_append_text(out, ",\n  \"added\": ");
     json_append_value(out, buffer_slice(&added), 1);
     buffer_append_text(out, ",\n  \"faults\": ");

@@ -151,8 +151,8 @@ static void adopt_entry(struct adoption *adoption, struct members *entry)
         return;
     if (adoption->is_manifest && !adoption->drop_missing && !run->has_good)
         adopt_fields(adoption, run, entry);
-    if ((entry->added_count > 0 || run->extras.bytes) &&
-        adopt_added(adoption, entry, RENDER_DEPTH_ENTRY, &run->extras)) {
+    if ((entry->added_count > 0 || run_extras(run).bytes) &&
+        adopt_added(adoption, entry, RENDER_DEPTH_ENTRY, run_extras_place(adoption->index, run))) {
         order_touch(&adoption->index->order, run);
         adoption->changed = true;
     }

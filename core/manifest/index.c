@@ -82,6 +82,11 @@ void run_append_path(const struct run *run, struct buffer *path)
     buffer_append_slice(path, run->name);
 }
 
+struct slice run_extras(const struct run *run)
+{
+    return run->more ? run->more->extras : SLICE_ABSENT;
+}
+
 const struct file_stamp *run_stamp(const struct run *run, size_t file)
 {
     return file < RUN_OWN_STAMPS ? &run->stamps[file] : &run->more->stamps[file - RUN_OWN_STAMPS];
@@ -91,9 +96,9 @@ static void free_run(struct run *run)
 {
     free_times(run);
     free(run->fields.own);
-    slice_free(&run->extras);
     free(run->faults);
     if (run->more) {
+        slice_free(&run->more->extras);
         free(run->more->views);
         free(run->more->stamps);
         free(run->more);
@@ -225,17 +230,27 @@ static bool is_utf8(struct slice text)
     return true;
 }
 
-/* Room for what the configuration has more of than a run has itself. */
+/* Does the configuration have more of something than a run has itself? */
+static bool wants_more(const struct index_setup *setup)
+{
+    return setup->view_count > 0 || setup->file_count > RUN_OWN_STAMPS;
+}
+
 static struct run_more *make_more(const struct index_setup *setup)
 {
-    if (setup->view_count == 0 && setup->file_count <= RUN_OWN_STAMPS)
-        return NULL;
     struct run_more *more = memory_alloc_zeroed(1, sizeof(*more));
     more->view_count = setup->view_count;
     more->views = memory_alloc_zeroed(setup->view_count + 1, sizeof(*more->views));
     if (setup->file_count > RUN_OWN_STAMPS)
         more->stamps = memory_alloc_zeroed(setup->file_count - RUN_OWN_STAMPS, sizeof(*more->stamps));
     return more;
+}
+
+struct slice *run_extras_place(const struct index *index, struct run *run)
+{
+    if (!run->more)
+        run->more = make_more(&index->setup);
+    return &run->more->extras;
 }
 
 /* The run without fields, in the hash and in by-framework. */
@@ -247,7 +262,7 @@ static struct run *add_run(struct index *index, struct slice place, struct slice
     run->name = (struct slice){own_name, name.length};
     run->name_is_text = is_utf8(name);
     run->place = place_enter(&index->frameworks, place);
-    run->more = make_more(&index->setup);
+    run->more = wants_more(&index->setup) ? make_more(&index->setup) : NULL;
     lookup_add(&index->lookup, run);
     facet_join(&index->views, FACET_FRAMEWORK, run, run_framework(run));
     return run;

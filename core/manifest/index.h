@@ -43,11 +43,8 @@ struct run {
     struct file_stamp stamps[RUN_OWN_STAMPS]; /* run_stamp knows them all */
     struct run_fault *faults; /* of each file, why a file could not be read (the fields are then the last
                                * good ones); NULL where all could be */
-    struct slice
-        extras;    /* JSON members that somebody added to its entry, laid out as the manifest lays them out:
-                    * `"a": 1,\n      "b": []`; or absent */
-    void *owner;   /* the keeper's */
-    bool has_good; /* fields come from whole files (or from a manifest that once had them) */
+    void *owner;              /* the keeper's */
+    bool has_good;            /* fields come from whole files (or from a manifest that once had them) */
     /* The rest belongs to core/manifest. */
     bool name_is_text; /* name is UTF-8, and so is its own text in the manifest */
     uint32_t name_hash;
@@ -69,6 +66,9 @@ struct slice run_place(const struct run *run);
 /* Appends the path of the run's directory below the source. */
 void run_append_path(const struct run *run, struct buffer *path);
 const struct file_stamp *run_stamp(const struct run *run, size_t file);
+/* JSON members that somebody added to its entry, laid out as the manifest lays them out:
+ * `"a": 1,\n      "b": []`; or absent. */
+struct slice run_extras(const struct run *run);
 
 struct index *index_create(void);
 void index_destroy(struct index *index);

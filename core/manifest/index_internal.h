@@ -14,6 +14,7 @@ struct run_more {
     size_t view_count;
     struct run_membership *views; /* of the configuration's views, by slot */
     struct file_stamp *stamps;    /* of the files beyond RUN_OWN_STAMPS */
+    struct slice extras;          /* see run_extras; owned */
 };
 
 struct index {
@@ -33,6 +34,8 @@ struct index {
 
 /* The value of last_updated in a snapshot, a JSON string. */
 struct slice snapshot_last_updated(const struct snapshot *snapshot);
+/* Where the run has its extras; made where there is none yet. */
+struct slice *run_extras_place(const struct index *index, struct run *run);
 /* Something that a manifest or a view shows differs now. */
 void index_touch(struct index *index);
 /* Gives the run other fields, which are copied. True where they differ from those it had; the caller touches

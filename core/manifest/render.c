@@ -79,10 +79,11 @@ void render_entry(struct buffer *out, const struct run *run)
     append_number(out, fields->tokens_in);
     APPEND(out, ",\n      \"total_tokens_out\": ");
     append_number(out, fields->tokens_out);
-    if (run->extras.bytes) {
+    struct slice extras = run_extras(run);
+    if (extras.bytes) {
         APPEND(out, ",");
         render_line(out, RENDER_DEPTH_ENTRY);
-        buffer_append_slice(out, run->extras);
+        buffer_append_slice(out, extras);
     }
     APPEND(out, "\n    }");
 }

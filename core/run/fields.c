@@ -21,6 +21,9 @@ struct value {
     bool is_present;
 };
 
+/* So many, as most configurations have, are kept on the stack. */
+#define FEW_SLOTS 32
+
 struct reading {
     const struct run_plan *plan;
     const struct run_target *targets; /* of the file */
@@ -296,8 +299,12 @@ int run_fields_derive(const struct run_plan *plan, const struct slice *contents,
                       struct run_fault *faults)
 {
     size_t slot_count = plan->first_slots[plan->config->field_count];
-    struct value *values = memory_alloc_zeroed(slot_count + 1, sizeof(*values));
+    struct value few[FEW_SLOTS], *values = few;
     int result = 0;
+
+    if (slot_count > FEW_SLOTS)
+        values = memory_alloc(slot_count * sizeof(*values));
+    memset(values, 0, slot_count * sizeof(*values));
 
     for (size_t file = 0; file < plan->file_count; file++) {
         int of_file = read_content(plan, file, contents[file], values, &faults[file]);
@@ -313,7 +320,8 @@ int run_fields_derive(const struct run_plan *plan, const struct slice *contents,
     fields->own = own_values(plan, values);
     for (size_t slot = 0; slot < slot_count; slot++)
         slice_free(&values[slot].text);
-    free(values);
+    if (values != few)
+        free(values);
     return result;
 }
 
