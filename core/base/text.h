@@ -62,6 +62,9 @@ void utf8_append(struct buffer *buffer, uint32_t code_point);
 /* A file name as Python's os.fsdecode has it: bytes that are not UTF-8 become U+DC80 to U+DCFF. Appended as
  * WTF-8. */
 void utf8_append_file_name(struct buffer *buffer, struct slice name);
+/* And back, as os.fsencode has it: the file name that a text (WTF-8) means, in name in place of what was there;
+ * false where no name on disk reads like that. A NUL stays one. */
+bool utf8_take_file_name(struct slice text, struct buffer *name);
 
 /* FNV-1a, 64 bits, of the bytes: for hash tables and the `~hash` of long names, never for trust. */
 uint64_t text_hash(struct slice text);

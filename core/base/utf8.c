@@ -4,6 +4,8 @@
  */
 #include "core/base/text.h"
 
+#include <string.h>
+
 static bool is_continuation(unsigned char byte)
 {
     return (byte & 0xc0) == 0x80;
@@ -85,4 +87,33 @@ void utf8_append_file_name(struct buffer *buffer, struct slice name)
         name.bytes += length;
         name.length -= length;
     }
+}
+
+bool utf8_take_file_name(struct slice text, struct buffer *name)
+{
+    struct buffer again = {0};
+
+    buffer_clear(name);
+    if (!memchr(text.bytes, 0xed, text.length)) { /* no surrogates: they all begin so */
+        buffer_append_slice(name, text);
+        return true;
+    }
+    for (size_t i = 0; i < text.length;) {
+        uint32_t code_point;
+        struct slice rest = {text.bytes + i, text.length - i};
+        size_t length = utf8_decode(rest, true, &code_point);
+
+        if (length == 0)
+            return false;
+        if (code_point >= 0xdc80 && code_point <= 0xdcff)
+            buffer_append_byte(name, (char)(code_point - 0xdc00));
+        else
+            buffer_append(name, rest.bytes, length);
+        i += length;
+    }
+    /* Escapes that together are UTF-8, or another surrogate, would not be written like that. */
+    utf8_append_file_name(&again, buffer_slice(name));
+    bool is_name = slice_equal(buffer_slice(&again), text);
+    buffer_free(&again);
+    return is_name;
 }

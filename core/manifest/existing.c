@@ -61,35 +61,6 @@ static struct slice text_of(const struct known_member *member, struct buffer *bu
     return buffer_slice(buffer);
 }
 
-/* The directory name that Python's os.fsencode makes of a text, in name; false where no name on disk reads
- * like that. */
-static bool file_name_of(struct slice text, struct buffer *name)
-{
-    struct buffer again = {0};
-    buffer_clear(name);
-    if (!memchr(text.bytes, 0xed, text.length)) { /* no surrogates: they all begin so */
-        buffer_append_slice(name, text);
-        return true;
-    }
-    for (size_t i = 0; i < text.length;) {
-        uint32_t code_point;
-        struct slice rest = {text.bytes + i, text.length - i};
-        size_t length = utf8_decode(rest, true, &code_point);
-        if (length == 0)
-            return false;
-        if (code_point >= 0xdc80 && code_point <= 0xdcff)
-            buffer_append_byte(name, (char)(code_point - 0xdc00));
-        else
-            buffer_append(name, rest.bytes, length);
-        i += length;
-    }
-    /* Escapes that together are UTF-8, or another surrogate, would not be written like that. */
-    utf8_append_file_name(&again, buffer_slice(name));
-    bool is_name = slice_equal(buffer_slice(&again), text);
-    buffer_free(&again);
-    return is_name;
-}
-
 static struct run *find_by_path(struct index *index, struct slice path)
 {
     const char *slash = path.bytes ? memchr(path.bytes, '/', path.length) : NULL;
@@ -106,13 +77,13 @@ static struct run *find_run(struct index *index, const struct members *entry)
     struct buffer text = {0}, name = {0}, framework = {0};
     struct run *run = NULL;
     struct slice path = text_of(&entry->known[ENTRY_PATH], &text);
-    if (path.bytes && file_name_of(path, &name))
+    if (path.bytes && utf8_take_file_name(path, &name))
         run = find_by_path(index, buffer_slice(&name));
     if (!run) {
         struct slice own = text_of(&entry->known[ENTRY_FRAMEWORK], &text);
-        bool named = own.bytes && file_name_of(own, &framework);
+        bool named = own.bytes && utf8_take_file_name(own, &framework);
         own = named ? text_of(&entry->known[ENTRY_RUN_ID], &text) : SLICE_ABSENT;
-        if (own.bytes && file_name_of(own, &name))
+        if (own.bytes && utf8_take_file_name(own, &name))
             run = index_find(index, buffer_slice(&framework), buffer_slice(&name));
     }
     buffer_free(&text);
