@@ -2,9 +2,9 @@
  * Fields by name, and their values: see field.h.
  */
 #include "core/query/field.h"
+#include "core/base/nearest.h"
 #include "core/query/moment.h"
 #include <inttypes.h>
-#include <string.h>
 #include <time.h>
 
 static const struct field built_in[] = {
@@ -38,47 +38,12 @@ const struct field *field_find(const struct field_set *fields, struct slice name
     return NULL;
 }
 
-/* ---- the nearest name ---- */
-
-#define LONGEST_COMPARED 40
-
-/* How many characters must be put in, taken out or changed to make b of a (Levenshtein). */
-static size_t edit_distance(struct slice a, struct slice b)
-{
-    size_t row[LONGEST_COMPARED + 1];
-    for (size_t j = 0; j <= b.length; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.length; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.length; j++) {
-            size_t changed = diagonal + (a.bytes[i - 1] != b.bytes[j - 1]);
-            diagonal = row[j];
-            size_t least = row[j] < row[j - 1] ? row[j] : row[j - 1];
-            row[j] = changed < least + 1 ? changed : least + 1;
-        }
-    }
-    return row[b.length];
-}
-
 const char *field_nearest(const struct field_set *fields, struct slice name)
 {
-    const char *nearest = NULL;
-    /* More than half of it wrong is another word. */
-    size_t best = name.length / 2 + 1;
-    if (name.length > LONGEST_COMPARED)
-        return NULL;
-    for (size_t i = 0; i < fields->count; i++) {
-        struct slice known = slice_of(fields->fields[i].name);
-        if (known.length > LONGEST_COMPARED)
-            continue;
-        size_t distance = edit_distance(name, known);
-        if (distance < best) {
-            best = distance;
-            nearest = fields->fields[i].name;
-        }
-    }
-    return nearest;
+    struct nearest nearest = {.name = name};
+    for (size_t i = 0; i < fields->count; i++)
+        nearest_offer(&nearest, slice_of(fields->fields[i].name));
+    return nearest.best.bytes;
 }
 
 /* ---- values ---- */

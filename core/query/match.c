@@ -3,7 +3,7 @@
  * such.
  */
 #include "core/query/query_internal.h"
-#include <fnmatch.h>
+#include "core/base/glob.h"
 #include <string.h>
 
 static bool starts_with(struct slice text, struct slice part)
@@ -17,20 +17,6 @@ static bool ends_with(struct slice text, struct slice part)
            memcmp(text.bytes + text.length - part.length, part.bytes, part.length) == 0;
 }
 
-/* An unescaped operand has no NUL unless it was written as %00, and a NUL matches nothing in a glob. */
-static bool matches_glob(struct slice text, struct slice pattern, struct buffer *scratch)
-{
-    if (memchr(text.bytes, '\0', text.length) || memchr(pattern.bytes, '\0', pattern.length))
-        return false;
-    /* A value that was put together stands in the scratch already, and ends there. */
-    if (text.bytes != scratch->bytes) {
-        buffer_clear(scratch);
-        buffer_append_slice(scratch, text);
-        buffer_append(scratch, "", 0);
-    }
-    return fnmatch(pattern.bytes, scratch->bytes, 0) == 0;
-}
-
 static bool equals(const struct field *field, const struct field_value *value, const struct operand *operand)
 {
     if (field->type != FIELD_TEXT && value->is_number && operand->is_number)
@@ -39,7 +25,7 @@ static bool equals(const struct field *field, const struct field_value *value, c
 }
 
 static bool compare_operand(const struct predicate *predicate, const struct field_value *value,
-                            const struct operand *operand, struct buffer *scratch)
+                            const struct operand *operand)
 {
     switch (predicate->kind) {
     case PREDICATE_EQUALS:
@@ -55,7 +41,7 @@ static bool compare_operand(const struct predicate *predicate, const struct fiel
     case PREDICATE_CONTAINS:
         return memmem(value->text.bytes, value->text.length, operand->text.bytes, operand->text.length);
     case PREDICATE_GLOB:
-        return matches_glob(value->text, operand->text, scratch);
+        return glob_match(operand->text, value->text);
     case PREDICATE_HAS:
         break;
     }
@@ -70,7 +56,7 @@ static bool holds(const struct predicate *predicate, const struct run *run, stru
         return value.is_present != predicate->is_negated;
     bool found = false;
     for (size_t i = 0; value.is_present && i < predicate->operand_count && !found; i++)
-        found = compare_operand(predicate, &value, &predicate->operands[i], scratch);
+        found = compare_operand(predicate, &value, &predicate->operands[i]);
     return found != predicate->is_negated;
 }
 

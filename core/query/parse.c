@@ -4,6 +4,7 @@
  */
 #include "core/query/query_internal.h"
 #include "core/base/escape.h"
+#include "core/base/glob.h"
 #include "core/base/memory.h"
 #include "core/query/moment.h"
 #include <errno.h>
@@ -135,7 +136,7 @@ static int unescape(struct parser *parser, struct slice raw, bool is_glob, struc
         if (escape.length < 3 || escape_decode(escape, text) != 0)
             return fail(parser, -EINVAL, escape.bytes,
                         "a %% begins an escape of two hexadecimal digits; write %%25 for the character");
-        if (is_glob && strchr("*?[]\\", text->bytes[before])) {
+        if (is_glob) {
             char byte = text->bytes[before];
             text->bytes[before] = '\\';
             buffer_append_byte(text, byte);
@@ -143,6 +144,23 @@ static int unescape(struct parser *parser, struct slice raw, bool is_glob, struc
         i += 2;
     }
     return 0;
+}
+
+/* Where in raw that stands which unescape put at `position` of a glob. */
+static const char *place_in_glob(struct slice raw, size_t position)
+{
+    const char *at = raw.bytes;
+    for (size_t i = 0; i < position; i += *at == '%' ? 2 : 1, at += *at == '%' ? 3 : 1)
+        if (*at == '%' && i + 1 == position)
+            break;
+    return at;
+}
+
+static int check_glob(struct parser *parser, struct slice glob, struct slice raw)
+{
+    size_t position;
+    const char *fault = glob_fault(glob, &position);
+    return fault ? fail(parser, -EINVAL, place_in_glob(raw, position), "this is no glob: %s", fault) : 0;
 }
 
 static int add_operand(struct parser *parser, struct predicate *predicate, struct slice raw)
@@ -175,7 +193,7 @@ static int add_operand(struct parser *parser, struct predicate *predicate, struc
             return fail(parser, -EINVAL, raw.bytes,
                         "\"%s\" is no time; write 2025-10-16 or 2025-10-16T12:00:30Z", show(raw).text);
     }
-    return 0;
+    return predicate->kind == PREDICATE_GLOB ? check_glob(parser, operand->text, raw) : 0;
 }
 
 /* Is it a time as it stands, with a '+' of its zone and not between two values? */
