@@ -22,10 +22,18 @@ enum cli_option {
     CLI_OPTION_FIX = 1 << 3,
 };
 
+/* What a command takes besides options. */
+enum cli_argument {
+    CLI_ARGUMENT_NONE,
+    CLI_ARGUMENT_QUERY, /* predicates, as many as there are */
+};
+
 struct cli_options {
     const char *directory; /* of -C; NULL without */
     unsigned set;          /* enum cli_option */
     bool help, version;
+    char **arguments; /* of the command; as many as its `argument` says */
+    int argument_count;
 };
 
 struct command {
@@ -33,17 +41,20 @@ struct command {
     const char *summary; /* a line of `runs --help` */
     const char *help;    /* what `runs NAME --help` prints */
     unsigned accepts;    /* enum cli_option */
+    enum cli_argument argument;
     enum cli_status (*run)(const struct cli_options *options);
 };
 
+extern const struct command command_find;
 extern const struct command command_list;
 extern const struct command command_check;
 extern const struct command command_rebuild;
 
 /* ---- options.c ---- */
 
-/* Reads options into options, which keeps what it has, up to the first argument that is none, and returns
- * that one's place; -EINVAL after an error was printed. command is NULL for the options before its name. */
+/* Reads options into options, which keeps what it has, and returns the place of the first argument that is
+ * none; -EINVAL after an error was printed. command is NULL for the options before its name, where reading
+ * ends at the first such argument; behind it they are moved to the end of arguments. */
 int options_parse(int count, char **arguments, const struct command *command, struct cli_options *options);
 
 /* ---- find_source.c ---- */

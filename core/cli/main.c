@@ -13,6 +13,7 @@
 #endif
 
 static const struct command *const commands[] = {
+    &command_find,
     &command_list,
     &command_check,
     &command_rebuild,
@@ -33,6 +34,7 @@ static const char help_tail[] =
     "    -V, --version  print the version\n"
     "\n"
     "    cd experiment/runs && runs list        every run, the oldest first\n"
+    "    runs find status=failed,limit=10       of those that failed, the first ten\n"
     "    runs -C experiment/runs check          is the manifest what the files say?\n"
     "\n"
     "Exit status: 0; 1 for no match or a finding; 2 for an error.\n";
@@ -77,7 +79,9 @@ static enum cli_status run_command(const struct command *command, int count, cha
         return print_text(command->help);
     if (options->version)
         return print_text("runs " RUNSFS_VERSION "\n");
-    if (first < count) {
+    options->arguments = arguments + first;
+    options->argument_count = count - first;
+    if (first < count && command->argument == CLI_ARGUMENT_NONE) {
         cli_error("%s: %s takes no argument; runs %s --help tells more", arguments[first], command->name,
                   command->name);
         return CLI_ERROR;

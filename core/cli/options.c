@@ -47,9 +47,10 @@ static int refuse(const struct command *command, int option, const char *argumen
 int options_parse(int count, char **arguments, const struct command *command, struct cli_options *options)
 {
     unsigned accepts = command ? command->accepts : 0;
+    const char *letters = command ? ":C:hV0" : "+:C:hV0"; /* '+': up to the first that is none */
     opterr = 0;
     optind = 0; /* GNU: begin anew */
-    for (int option; (option = getopt_long(count, arguments, "+:C:hV0", long_options, NULL)) != -1;) {
+    for (int option; (option = getopt_long(count, arguments, letters, long_options, NULL)) != -1;) {
         unsigned flag = flag_of(option);
         if (option == 'C') {
             options->directory = optarg;

@@ -1,0 +1,132 @@
+/*
+ * From a mount's answer to runs: see answer.h. They get an index of their own, so that what is shown of them
+ * is made by the code that shows runs which were scanned.
+ */
+#include "core/cli/answer.h"
+#include "core/base/memory.h"
+#include "core/cli/entry.h"
+#include "core/cli/value.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct answer_reader {
+    struct answer *answer;
+    size_t capacity;                        /* of answer->list */
+    struct buffer texts[ENTRY_FIELD_COUNT]; /* of the entry's strings */
+    struct buffer framework, name, path;
+};
+
+/* The text of a string; false for anything else. */
+static bool take_text(struct answer_reader *reader, const struct value *values, enum entry_field field,
+                      struct slice *text)
+{
+    buffer_clear(&reader->texts[field]);
+    if (!value_text(&values[field], &reader->texts[field]))
+        return false;
+    *text = buffer_slice(&reader->texts[field]);
+    return true;
+}
+
+static bool take_time(struct answer_reader *reader, const struct value *values, enum entry_field field,
+                      struct slice *time)
+{
+    *time = SLICE_ABSENT;
+    return values[field].token == JSON_NULL || take_text(reader, values, field, time);
+}
+
+static bool take_count(const struct value *value, uint64_t *count)
+{
+    return value->token == JSON_INTEGER && json_count(value->raw, count);
+}
+
+/* The file name that a text stands for. */
+static bool take_name(struct slice text, struct buffer *name)
+{
+    return utf8_take_file_name(text, name) && name->length > 0 && !memchr(name->bytes, '/', name->length) &&
+           !memchr(name->bytes, '\0', name->length);
+}
+
+/* Is the path made of just these two names? */
+static bool is_path(struct answer_reader *reader, struct slice framework, struct slice name,
+                    struct slice path)
+{
+    buffer_clear(&reader->path);
+    buffer_append_slice(&reader->path, framework);
+    buffer_append_byte(&reader->path, '/');
+    buffer_append_slice(&reader->path, name);
+    return slice_equal(buffer_slice(&reader->path), path);
+}
+
+static void add_run(struct answer_reader *reader, const struct run_state *state)
+{
+    struct answer *answer = reader->answer;
+    bool changed;
+    if (answer->list.count == reader->capacity) {
+        reader->capacity = reader->capacity * 2 + 64;
+        answer->list.runs = memory_resize(answer->list.runs, reader->capacity * sizeof(struct run *));
+    }
+    answer->list.runs[answer->list.count++] = index_put(answer->index, buffer_slice(&reader->framework),
+                                                        buffer_slice(&reader->name), state, &changed);
+}
+
+static bool read_entry(struct answer_reader *reader, const struct value values[ENTRY_FIELD_COUNT])
+{
+    struct slice name, framework, path;
+    struct run_state state = {.is_run = true, .is_whole = true};
+    struct run_fields *fields = &state.fields;
+    if (!take_text(reader, values, ENTRY_RUN_ID, &name) ||
+        !take_text(reader, values, ENTRY_FRAMEWORK, &framework) ||
+        !take_text(reader, values, ENTRY_PATH, &path) || !is_path(reader, framework, name, path) ||
+        !take_name(name, &reader->name) || !take_name(framework, &reader->framework) ||
+        !take_time(reader, values, ENTRY_START_TIME, &fields->start_time) ||
+        !take_time(reader, values, ENTRY_END_TIME, &fields->end_time) ||
+        !take_text(reader, values, ENTRY_STATUS, &fields->status) ||
+        !take_count(&values[ENTRY_TOKENS_IN], &fields->tokens_in) ||
+        !take_count(&values[ENTRY_TOKENS_OUT], &fields->tokens_out))
+        return false;
+    add_run(reader, &state);
+    return true;
+}
+
+static bool read_entries(struct answer_reader *reader, struct json_reader *json)
+{
+    struct value values[ENTRY_FIELD_COUNT];
+    if (json_next(json) != JSON_ARRAY_BEGIN)
+        return false;
+    enum json_token token;
+    while ((token = json_next(json)) == JSON_OBJECT_BEGIN)
+        if (!value_read_members(json, token, entry_field_names, ENTRY_FIELD_COUNT, values) ||
+            !read_entry(reader, values))
+            return false;
+    return token == JSON_ARRAY_END && json_next(json) == JSON_END;
+}
+
+int answer_read(struct slice text, struct answer *answer)
+{
+    struct json_reader json;
+    struct answer_reader reader = {.answer = answer};
+    *answer = (struct answer){.index = index_create()};
+    json_reader_init(&json, text);
+    index_begin_filling(answer->index);
+    bool good = read_entries(&reader, &json);
+    index_end_filling(answer->index);
+    json_reader_finish(&json);
+    for (size_t i = 0; i < ENTRY_FIELD_COUNT; i++)
+        buffer_free(&reader.texts[i]);
+    buffer_free(&reader.framework);
+    buffer_free(&reader.name);
+    buffer_free(&reader.path);
+    /* A run that is there twice is one run in the index. */
+    if (good && index_count(answer->index) == answer->list.count)
+        return 0;
+    answer_free(answer);
+    return -EBADMSG;
+}
+
+void answer_free(struct answer *answer)
+{
+    free(answer->list.runs);
+    index_destroy(answer->index);
+    *answer = (struct answer){0};
+}
