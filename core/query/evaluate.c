@@ -95,7 +95,7 @@ static void find_keys(struct query *query, struct candidate *candidate)
 static void settle(struct gathering *gathering)
 {
     const struct query *query = gathering->query;
-    if (query->key_count > 0)
+    if (query->key_count > 0 && gathering->count > 0)
         qsort_r(gathering->candidates, gathering->count, sizeof(*gathering->candidates), compare_candidates,
                 (void *)query);
     while (query->has_limit && gathering->count > query->limit)

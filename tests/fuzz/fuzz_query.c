@@ -5,6 +5,7 @@
 #include "core/base/memory.h"
 #include "core/query/query.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +43,7 @@ static struct index *make_index(void)
 
 static void check_error(const struct query_error *error, size_t size)
 {
-    require(error->code == -2 || error->code == -22);
+    require(error->code == -ENOENT || error->code == -EINVAL);
     require(error->position <= size);
     require(strlen(error->reason) > 0 && strlen(error->reason) < sizeof(error->reason) - 1);
     for (const char *at = error->reason; *at; at++)
