@@ -3,6 +3,7 @@
  * and, each behind a NUL, the paths of the runs that match. The source is scanned once and left as it is; for
  * tests that compare answers by the thousand.
  */
+#include "core/base/log.h"
 #include "core/keeper/keeper.h"
 #include "core/query/query.h"
 #include <errno.h>
@@ -38,6 +39,7 @@ int main(int count, char **arguments)
 {
     struct keeper_options options = {.read_only = true, .watch = WATCH_POLL, .cache = KEEPER_CACHE_NONE};
     struct keeper *keeper;
+    log_configure(false, LOG_LEVEL_NONE);
     int error = count == 2 ? keeper_open(arguments[1], &options, &keeper) : -EINVAL;
     if (error) {
         fprintf(stderr, "answer_queries SOURCE: %s\n", strerrordesc_np(-error));
