@@ -15,15 +15,24 @@ VERIFIED = os.path.join("by-status", "verified")
 
 @dataclasses.dataclass
 class Query:
-    """One question, asked of each: a directory to list, and on the manifest a filter for jq and a condition in Python."""
+    """One question, asked of each: a directory to list, and on the manifest a filter for jq and a condition in Python; the same for
+    `runs find`, where there is one. The limits are ratios, to jq and to Python."""
 
     path: str
     jq: str
     python: str
+    of_jq: float | None = None
+    find: str | None = None
+    of_python: float | None = None
 
 
+DEAR = "framework=chatdev,status=verified,min_tokens=100000"
 QUERIES = (
     Query(VERIFIED, '.verification_status == "verified"', 'run["verification_status"] == "verified"'),
+    Query(os.path.join("where", DEAR),
+          '.framework == "chatdev" and .verification_status == "verified" and .total_tokens_in + .total_tokens_out >= 100000',
+          'run["framework"] == "chatdev" and run["verification_status"] == "verified" and '
+          'run["total_tokens_in"] + run["total_tokens_out"] >= 100000', of_jq=0.1, find=DEAR, of_python=0.25),
 )
 
 
@@ -78,21 +87,33 @@ def queries(bench, section, source):
     manifest, farm = manifest_of(source), build_farm(bench, manifest_of(source))
     with bench.runsfs.shows(source) as place:
         for query in QUERIES:
-            figure = bench.report.figure(section, f"ls -U {query.path}")
+            name = f"ls -U {query.path}"
+            figure = bench.report.figure(section, name, reference="jq" if query.of_jq else None, limit=query.of_jq)
             python = f'import json\nfor run in json.load(open({manifest!r}))["runs"]:\n if {query.python}:\n  print(run["run_id"])'
             commands = {"runsfs": ("ls", "-U", place.path(query.path)), "links": ("ls", "-U", os.path.join(farm, query.path)),
                         "jq": ("jq", "-r", f".runs[] | select({query.jq}).run_id", manifest), "python": (sys.executable, "-c", python)}
+            # Links answer what they were made for alone.
+            if not os.path.isdir(commands["links"][-1]):
+                del commands["links"]
             if not shutil.which("jq"):
                 del commands["jq"]
-            for number in range(1 + bench.repeat):
-                lines = {}
-                for system, command in commands.items():
-                    took_s, lines[system] = bench_process.timed(command)
-                    if number:
-                        figure.add(system, took_s)
-                if len(set(lines.values())) > 1:
-                    raise bench_process.Failed(f"{figure.name}: the answers differ: {lines}")
-            bench.say(figure.line())
+            compare(bench, figure, commands)
+            if query.find:
+                figure = bench.report.figure(section, f"runs find {query.find}, mounted", reference="python", limit=query.of_python)
+                runs = os.path.join(bench.options.build, "runs")
+                compare(bench, figure, {"runsfs": (runs, "-C", source, "find", "--paths", query.find), "python": commands["python"]})
+
+
+def compare(bench, figure, commands):
+    for number in range(1 + bench.repeat):
+        lines = {}
+        for system, command in commands.items():
+            took_s, lines[system] = bench_process.timed(command)
+            if number:
+                figure.add(system, took_s)
+        if len(set(lines.values())) > 1:
+            raise bench_process.Failed(f"{figure.name}: the answers differ: {lines}")
+    bench.say(figure.line())
 
 
 def update(bench, section, source):

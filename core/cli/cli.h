@@ -53,6 +53,7 @@ struct command {
     enum cli_status (*run)(const struct cli_options *options);
 };
 
+extern const struct command command_find;
 extern const struct command command_list;
 extern const struct command command_show;
 extern const struct command command_du;

@@ -5,9 +5,9 @@
  * A directory that merely looks like a source does not count: a framework of runs that have metrics.json in
  * their sprints looks like one as well, and a manifest written into it would be in the way.
  */
-#include "core/base/escape.h"
 #include "core/base/memory.h"
 #include "core/cli/cli.h"
+#include "core/cli/mounts.h"
 #include "core/json/reader.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -16,47 +16,27 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MOUNT_TYPE "fuse.runsfs"
+struct own_mount {
+    uint64_t id;
+    char *runs; /* owned by the caller; NULL while not found */
+};
 
-/* Whether a line of mountinfo tells of that mount, a runsfs that is mounted whole; mount_point is then set
- * within the line. The fields: id, parent, device, root, mount point, options, ... "-", type, ... */
-static bool is_runsfs_line(char *line, uint64_t mount_id, char **mount_point)
+static bool take_own_mount(const struct runsfs_mount *mount, void *context)
 {
-    char *fields[5], *save = NULL, *word = strtok_r(line, " ", &save);
-    for (size_t i = 0; i < 5; i++, word = strtok_r(NULL, " ", &save)) {
-        if (!word)
-            return false;
-        fields[i] = word;
-    }
-    while (word && strcmp(word, "-") != 0)
-        word = strtok_r(NULL, " ", &save);
-    word = word ? strtok_r(NULL, " ", &save) : NULL;
-    *mount_point = fields[4];
-    return word && strcmp(word, MOUNT_TYPE) == 0 && strtoull(fields[0], NULL, 10) == mount_id &&
-           strcmp(fields[3], "/") == 0;
+    struct own_mount *own = context;
+    if (mount->id == own->id && asprintf(&own->runs, "%s/runs", mount->path) < 0)
+        own->runs = NULL;
+    return own->runs;
 }
 
 /* The runs in the mount of runsfs that path stands in; NULL where it stands in none. */
 static char *runs_of_mount(const char *path)
 {
-    struct statx info;
-    if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_MNT_ID, &info) != 0 ||
-        !(info.stx_mask & STATX_MNT_ID))
-        return NULL;
-    FILE *mounts = fopen("/proc/self/mountinfo", "re");
-    char *line = NULL, *mount_point, *runs = NULL;
-    size_t size = 0;
-    while (mounts && !runs && getline(&line, &size, mounts) > 0) {
-        if (!is_runsfs_line(line, info.stx_mnt_id, &mount_point))
-            continue;
-        escape_undo_octal(mount_point);
-        if (asprintf(&runs, "%s/runs", mount_point) < 0)
-            runs = NULL;
-    }
-    free(line);
-    if (mounts)
-        fclose(mounts);
-    return runs;
+    CLEANUP_FD int fd = open(path, O_PATH | O_CLOEXEC);
+    struct own_mount own = {.id = fd < 0 ? 0 : mount_id_of(fd)};
+    if (own.id)
+        mounts_each(take_own_mount, &own);
+    return own.runs;
 }
 
 /* Is the text a JSON object with an array `runs`? One that is cut off behind that counts too. */

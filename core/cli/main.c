@@ -13,7 +13,7 @@
 #endif
 
 const struct command *const commands[] = {
-    &command_list,    &command_show,   &command_du,       &command_check, &command_init,
+    &command_find,    &command_list,  &command_show,   &command_du,       &command_check, &command_init,
     &command_rebuild, &command_remove, &command_complete, NULL,
 };
 
@@ -32,6 +32,7 @@ static const char help_tail[] =
     "\n"
     "    cd experiment/runs && runs list        every run, the oldest first\n"
     "    runs show 0a1b                         all of the run whose id begins so\n"
+    "    runs find status=failed,limit=10       of those that failed, the first ten\n"
     "    runs -C experiment/runs check          is the manifest what the files say?\n"
     "    runs init experiment/runs              from now on git add -A takes the small files of runs alone\n"
     "\n"

@@ -210,6 +210,15 @@ struct run *index_next(struct index *index, struct run *run)
     return order_next(run);
 }
 
+struct run *const *index_stretch(struct index *index, size_t *stretch, size_t *count)
+{
+    if (*stretch >= index->order.leaf_count)
+        return NULL;
+    const struct order_leaf *leaf = index->order.leaves[(*stretch)++];
+    *count = leaf->count;
+    return leaf->runs;
+}
+
 void index_touch(struct index *index)
 {
     index->generation++;

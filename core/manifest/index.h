@@ -110,6 +110,9 @@ int index_each_part(struct index *index, size_t *bucket, size_t bucket_count,
 /* Every run in the manifest's order: the first, and the one after run; NULL at the end. */
 struct run *index_first(struct index *index);
 struct run *index_next(struct index *index, struct run *run);
+/* The same some hundred at a time, for who looks at all: *count runs, *stretch of them from 0 on, which is
+ * moved on; NULL at the end. */
+struct run *const *index_stretch(struct index *index, size_t *stretch, size_t *count);
 
 /* Takes what the files of the run directory say (a state with is_run). Adds the run where it is new. Where
  * the state is not whole and the run has good fields, these stay. Takes over nothing of state (copies what it

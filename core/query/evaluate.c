@@ -95,7 +95,7 @@ static void find_keys(struct query *query, struct candidate *candidate)
 static void settle(struct gathering *gathering)
 {
     const struct query *query = gathering->query;
-    if (query->key_count > 0)
+    if (query->key_count > 0 && gathering->count > 0)
         qsort_r(gathering->candidates, gathering->count, sizeof(*gathering->candidates), compare_candidates,
                 (void *)query);
     while (query->has_limit && gathering->count > query->limit)
@@ -118,16 +118,36 @@ static void gather(struct query *query, struct gathering *gathering, struct run 
     find_keys(query, candidate);
 }
 
+/* Runs lie all over memory, and with many of them waiting for it is most of the work: those further on are
+ * asked for in time. */
+#define PREFETCH_AHEAD 8
+
+static void prefetch(const struct run *run)
+{
+    __builtin_prefetch(run);
+    __builtin_prefetch(&run->fields.tokens_out);
+    __builtin_prefetch(&run->place);
+}
+
+/* Has the query all the runs that it can have? */
+static bool is_full(const struct query *query, const struct gathering *gathering)
+{
+    return query->has_limit && query->key_count == 0 && gathering->count == query->limit;
+}
+
 size_t query_evaluate(struct query *query, struct index *index, const struct facet_value *within,
                       struct run ***runs)
 {
     struct gathering gathering = {.query = query};
-    size_t position = 0;
-    for (struct run *run = index_first(index); run; run = index_next(index, run), position++) {
-        if (query->has_limit && query->key_count == 0 && gathering.count == query->limit)
-            break;
-        if ((!within || facet_value_holds(within, run)) && query_matches(query, run))
-            gather(query, &gathering, run, position);
+    struct run *const *stretch;
+    size_t position = 0, place = 0, count;
+    while (!is_full(query, &gathering) && (stretch = index_stretch(index, &place, &count))) {
+        for (size_t i = 0; i < count && !is_full(query, &gathering); i++, position++) {
+            if (i + PREFETCH_AHEAD < count)
+                prefetch(stretch[i + PREFETCH_AHEAD]);
+            if ((!within || facet_value_holds(within, stretch[i])) && query_matches(query, stretch[i]))
+                gather(query, &gathering, stretch[i], position);
+        }
     }
     settle(&gathering);
     *runs = memory_alloc((gathering.count + 1) * sizeof(**runs));

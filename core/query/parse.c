@@ -120,30 +120,50 @@ static bool parse_number(struct slice text, long double *number)
     return true;
 }
 
-/* raw without its escapes. Of a glob, what was escaped stands for itself. */
+/* raw without its escapes. Of a glob, what was escaped stands for itself: behind a backslash. */
 static int unescape(struct parser *parser, struct slice raw, bool is_glob, struct buffer *text)
 {
+    bool is_quoted = false; /* by a backslash that stands there already */
     buffer_append(text, "", 0);
     if (raw.length == 1 && raw.bytes[0] == '%') /* the name of the empty text */
         return 0;
     for (size_t i = 0; i < raw.length; i++) {
         if (raw.bytes[i] != '%') {
             buffer_append_byte(text, raw.bytes[i]);
+            is_quoted = raw.bytes[i] == '\\' && !is_quoted;
             continue;
         }
         struct slice escape = {raw.bytes + i, raw.length - i < 3 ? raw.length - i : 3};
-        size_t before = text->length;
+        if (is_glob && !is_quoted)
+            buffer_append_byte(text, '\\');
         if (escape.length < 3 || escape_decode(escape, text) != 0)
             return fail(parser, -EINVAL, escape.bytes,
                         "a %% begins an escape of two hexadecimal digits; write %%25 for the character");
-        if (is_glob && strchr("*?[]\\", text->bytes[before])) {
-            char byte = text->bytes[before];
-            text->bytes[before] = '\\';
-            buffer_append_byte(text, byte);
-        }
+        is_quoted = false;
         i += 2;
     }
     return 0;
+}
+
+/* Where in raw that stands which unescape put at `position` of a glob. */
+static const char *place_in_glob(struct slice raw, size_t position)
+{
+    const char *at = raw.bytes, *end = raw.bytes + raw.length;
+    bool is_quoted = false;
+    for (size_t length = 0; at < end; at += *at == '%' ? 3 : 1) {
+        length += *at == '%' && !is_quoted ? 2 : 1;
+        if (length > position)
+            break;
+        is_quoted = *at == '\\' && !is_quoted;
+    }
+    return at;
+}
+
+static int check_glob(struct parser *parser, struct slice glob, struct slice raw)
+{
+    size_t position;
+    const char *fault = glob_fault(glob, &position);
+    return fault ? fail(parser, -EINVAL, place_in_glob(raw, position), "this is no glob: %s", fault) : 0;
 }
 
 static int add_operand(struct parser *parser, struct predicate *predicate, struct slice raw)
@@ -180,7 +200,7 @@ static int add_operand(struct parser *parser, struct predicate *predicate, struc
             return fail(parser, -EINVAL, raw.bytes,
                         "\"%s\" is no time; write 2025-10-16 or 2025-10-16T12:00:30Z", show(raw).text);
     }
-    return 0;
+    return predicate->kind == PREDICATE_GLOB ? check_glob(parser, operand->text, raw) : 0;
 }
 
 /* Is it a time as it stands, with a '+' of its zone and not between two values? */

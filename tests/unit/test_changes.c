@@ -13,7 +13,7 @@ enum { RUNS = 400, FRAMEWORKS = 300, ATTEMPTS = 1000 };
 
 static void write_status(const char *directory, const char *status)
 {
-    char path[200], content[80];
+    char path[256], content[80];
     int length = snprintf(content, sizeof(content), "{\"verification_status\": \"%s\"}", status);
     snprintf(path, sizeof(path), "%s/metrics.json", directory);
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
