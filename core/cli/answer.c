@@ -5,39 +5,75 @@
 #include "core/cli/answer.h"
 #include "core/base/memory.h"
 #include "core/cli/entry.h"
-#include "core/cli/value.h"
+#include "core/json/reader.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct answer_reader {
     struct answer *answer;
-    size_t capacity;                        /* of answer->list */
-    struct buffer texts[ENTRY_FIELD_COUNT]; /* of the entry's strings */
+    size_t capacity; /* of answer->list */
+    /* The entry that is read: what its members are, and their texts or lexemes. */
+    enum json_token tokens[ENTRY_FIELD_COUNT]; /* JSON_END for one that is not there */
+    struct buffer texts[ENTRY_FIELD_COUNT];
     struct buffer framework, name, place;
 };
 
+/* Which member was just met. They stand in the order of the format, so the one behind the last is looked at
+ * first. */
+static enum entry_field field_of_member(const struct json_reader *json, enum entry_field expected)
+{
+    for (unsigned i = 0; i < ENTRY_FIELD_COUNT; i++) {
+        enum entry_field field = (expected + i) % ENTRY_FIELD_COUNT;
+        if (json_member_is(json, entry_field_names[field]))
+            return field;
+    }
+    return ENTRY_FIELD_COUNT;
+}
+
+/* Reads to the end of an entry, of which the first token was just got. */
+static bool read_members(struct answer_reader *reader, struct json_reader *json)
+{
+    enum json_token token;
+    enum entry_field field = ENTRY_FIELD_COUNT;
+    for (unsigned i = 0; i < ENTRY_FIELD_COUNT; i++)
+        reader->tokens[i] = JSON_END;
+    while ((token = json_next(json)) == JSON_MEMBER) {
+        struct slice text;
+        field = field_of_member(json, field == ENTRY_FIELD_COUNT ? 0 : field + 1);
+        token = json_next(json);
+        bool is_text = field < ENTRY_FIELD_COUNT && token == JSON_STRING;
+        if (is_text)
+            text = json->text;
+        else if (json_skip_value(json, token, &text) != 0)
+            return false;
+        if (field == ENTRY_FIELD_COUNT)
+            continue;
+        reader->tokens[field] = token;
+        buffer_clear(&reader->texts[field]);
+        buffer_append_slice(&reader->texts[field], text);
+    }
+    return token == JSON_OBJECT_END;
+}
+
 /* The text of a string; false for anything else. */
-static bool take_text(struct answer_reader *reader, const struct value *values, enum entry_field field,
-                      struct slice *text)
+static bool take_text(const struct answer_reader *reader, enum entry_field field, struct slice *text)
 {
-    buffer_clear(&reader->texts[field]);
-    if (!value_text(&values[field], &reader->texts[field]))
-        return false;
     *text = buffer_slice(&reader->texts[field]);
-    return true;
+    return reader->tokens[field] == JSON_STRING;
 }
 
-static bool take_time(struct answer_reader *reader, const struct value *values, enum entry_field field,
-                      struct slice *time)
+static bool take_time(const struct answer_reader *reader, enum entry_field field, struct slice *time)
 {
+    if (take_text(reader, field, time))
+        return true;
     *time = SLICE_ABSENT;
-    return values[field].token == JSON_NULL || take_text(reader, values, field, time);
+    return reader->tokens[field] == JSON_NULL;
 }
 
-static bool take_count(const struct value *value, uint64_t *count)
+static bool take_count(const struct answer_reader *reader, enum entry_field field, uint64_t *count)
 {
-    return value->token == JSON_INTEGER && json_count(value->raw, count);
+    return reader->tokens[field] == JSON_INTEGER && json_count(buffer_slice(&reader->texts[field]), count);
 }
 
 /* The file name that a text stands for. */
@@ -85,20 +121,19 @@ static void add_run(struct answer_reader *reader, const struct run_state *state)
         index_put(answer->index, buffer_slice(&reader->place), buffer_slice(&reader->name), state, &changed);
 }
 
-static bool read_entry(struct answer_reader *reader, const struct value values[ENTRY_FIELD_COUNT])
+static bool take_entry(struct answer_reader *reader)
 {
     struct slice name, framework, path;
     struct run_state state = {.is_run = true, .is_whole = true};
     struct run_fields *fields = &state.fields;
-    if (!take_text(reader, values, ENTRY_RUN_ID, &name) ||
-        !take_text(reader, values, ENTRY_FRAMEWORK, &framework) ||
-        !take_text(reader, values, ENTRY_PATH, &path) || !take_name(name, &reader->name) ||
+    if (!take_text(reader, ENTRY_RUN_ID, &name) || !take_text(reader, ENTRY_FRAMEWORK, &framework) ||
+        !take_text(reader, ENTRY_PATH, &path) || !take_name(name, &reader->name) ||
         !take_name(framework, &reader->framework) || !take_place(reader, framework, name, path) ||
-        !take_time(reader, values, ENTRY_START_TIME, &fields->start_time) ||
-        !take_time(reader, values, ENTRY_END_TIME, &fields->end_time) ||
-        !take_text(reader, values, ENTRY_STATUS, &fields->status) ||
-        !take_count(&values[ENTRY_TOKENS_IN], &fields->tokens_in) ||
-        !take_count(&values[ENTRY_TOKENS_OUT], &fields->tokens_out))
+        !take_time(reader, ENTRY_START_TIME, &fields->start_time) ||
+        !take_time(reader, ENTRY_END_TIME, &fields->end_time) ||
+        !take_text(reader, ENTRY_STATUS, &fields->status) ||
+        !take_count(reader, ENTRY_TOKENS_IN, &fields->tokens_in) ||
+        !take_count(reader, ENTRY_TOKENS_OUT, &fields->tokens_out))
         return false;
     add_run(reader, &state);
     return true;
@@ -106,13 +141,11 @@ static bool read_entry(struct answer_reader *reader, const struct value values[E
 
 static bool read_entries(struct answer_reader *reader, struct json_reader *json)
 {
-    struct value values[ENTRY_FIELD_COUNT];
     if (json_next(json) != JSON_ARRAY_BEGIN)
         return false;
     enum json_token token;
     while ((token = json_next(json)) == JSON_OBJECT_BEGIN)
-        if (!value_read_members(json, token, entry_field_names, ENTRY_FIELD_COUNT, values) ||
-            !read_entry(reader, values))
+        if (!read_members(reader, json) || !take_entry(reader))
             return false;
     return token == JSON_ARRAY_END && json_next(json) == JSON_END;
 }

@@ -120,7 +120,7 @@ static void gather(struct query *query, struct gathering *gathering, struct run 
 
 /* Runs lie all over memory, and with many of them waiting for it is most of the work: those further on are
  * asked for in time. */
-#define PREFETCH_AHEAD 8
+#define PREFETCH_AHEAD 24
 
 static void prefetch(const struct run *run)
 {

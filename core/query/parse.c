@@ -181,10 +181,6 @@ static int add_operand(struct parser *parser, struct predicate *predicate, struc
     struct operand *operand = &predicate->operands[predicate->operand_count++];
     *operand = (struct operand){.text = {text.bytes, text.length}};
 
-    size_t fault_at;
-    if (predicate->kind == PREDICATE_GLOB && glob_fault(operand->text, &fault_at))
-        return fail(parser, -EINVAL, raw.bytes, "\"%s\" is no pattern: %s", show(raw).text,
-                    glob_fault(operand->text, &fault_at));
     bool compares = predicate->kind == PREDICATE_EQUALS || predicate->kind == PREDICATE_MIN ||
                     predicate->kind == PREDICATE_MAX;
     if (compares && predicate->field->type == FIELD_NUMBER) {
