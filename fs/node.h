@@ -112,8 +112,17 @@ struct query_node {
     char *text;                 /* all predicates from where/ or the value on, joined by '/'; owned */
 };
 
+/* Who may do what with a file. */
+struct file_rights {
+    uid_t uid;
+    gid_t gid;
+    mode_t mode;
+    uint64_t acl_hash; /* 0 where there is no access list */
+};
+
 struct manifest_node {
     struct node node;
+    struct file_rights rights; /* that the kernel checks who opens it by; manifest_lock guards it */
     struct snapshot *snapshot; /* a reference */
     struct handle *handles;
 };

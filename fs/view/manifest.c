@@ -12,7 +12,9 @@
 #include "fs/real/real.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define MANIFEST_INO (3ull << 62)
@@ -37,22 +39,97 @@ static void spoil(struct fs *fs, struct manifest_node *manifest)
     pthread_mutex_unlock(&fs->manifest_lock);
 }
 
-static int open_real(struct fs *fs, int flags)
+/* ---- the file ---- */
+
+/* The kernel checks a caller's rights when he opens the manifest, by those of the file that stood there when
+ * he looked it up. Later requests come without a check, and by then another file may have been put there by
+ * whoever may: it is the manifest's only where its rights are the same. */
+static int rights_of(int fd, struct file_rights *rights)
+{
+    char path[64], acl[4096];
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return -errno;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ssize_t length = getxattr(path, "system.posix_acl_access", acl, sizeof(acl));
+    *rights = (struct file_rights){.uid = st.st_uid, .gid = st.st_gid, .mode = st.st_mode};
+    if (length > 0)
+        rights->acl_hash = text_hash((struct slice){acl, (size_t)length}) | 1;
+    return 0;
+}
+
+static bool rights_equal(const struct file_rights *a, const struct file_rights *b)
+{
+    return a->uid == b->uid && a->gid == b->gid && a->mode == b->mode && a->acl_hash == b->acl_hash;
+}
+
+static int open_at_name(struct fs *fs, int flags)
 {
     int fd = openat(source_root_fd(fs->source), keeper_manifest_name(fs->keeper),
                     flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 
+static struct file_rights rights_of_node(struct fs *fs, const struct manifest_node *manifest)
+{
+    pthread_mutex_lock(&fs->manifest_lock);
+    struct file_rights rights = manifest->rights;
+    pthread_mutex_unlock(&fs->manifest_lock);
+    return rights;
+}
+
+/* What stands at the name, if it has the rights that are asked for; -ESTALE has the kernel look again. */
+static int open_real(struct fs *fs, const struct file_rights *asked, int flags)
+{
+    struct file_rights found;
+    int fd = open_at_name(fs, flags);
+    if (fd < 0)
+        return fd;
+    int error = rights_of(fd, &found);
+    if (error == 0 && !rights_equal(&found, asked))
+        error = -ESTALE;
+    if (error == 0)
+        return fd;
+    close(fd);
+    return error;
+}
+
+/* The rights of what stands there; of what is not written yet, those with which it is shown. */
+static struct file_rights rights_at_name(struct fs *fs)
+{
+    struct file_rights rights = {0};
+    struct stat root;
+    int fd = open_at_name(fs, O_PATH);
+    if (fd >= 0) {
+        rights_of(fd, &rights);
+        close(fd);
+    } else if (fstat(source_root_fd(fs->source), &root) == 0) {
+        rights = (struct file_rights){.uid = root.st_uid, .gid = root.st_gid, .mode = S_IFREG | 0644};
+    }
+    return rights;
+}
+
 static int manifest_open_path(struct fs *fs, struct node *node, struct real_fd *real)
 {
-    struct handle *handle = handle_find(&fs->nodes, &((struct manifest_node *)node)->handles, O_PATH);
-    int fd = handle ? handle->fd : open_real(fs, O_PATH);
+    struct manifest_node *manifest = (struct manifest_node *)node;
+    struct handle *handle = handle_find(&fs->nodes, &manifest->handles, O_PATH);
+    struct file_rights rights = rights_of_node(fs, manifest);
+    int fd = handle ? handle->fd : open_real(fs, &rights, O_PATH);
     *real = (struct real_fd){.fd = fd, .own = !handle, .handle = handle};
     return fd < 0 ? fd : 0;
 }
 
-/* Whoever begins to write writes on into the same file, also when another has replaced it meanwhile. */
+/* Another descriptor of the file that somebody is writing. */
+static int open_again(const struct handle *handle, int flags)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", handle->fd);
+    int fd = open(path, flags | O_NONBLOCK | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Whoever begins to write writes on into the same file, also when another has replaced it meanwhile; and
+ * reads what he has written. */
 static int manifest_open_data(struct fs *fs, struct node *node, struct fuse_file_info *fi, int flags,
                               struct real_fd *real)
 {
@@ -60,7 +137,13 @@ static int manifest_open_data(struct fs *fs, struct node *node, struct fuse_file
     struct manifest_node *manifest = (struct manifest_node *)node;
     pthread_mutex_lock(&fs->manifest_lock); /* two who begin at once write the same file */
     struct handle *handle = handle_find(&fs->nodes, &manifest->handles, flags);
-    int fd = handle ? handle->fd : open_real(fs, flags);
+    int fd = handle ? handle->fd : -1;
+    if (!handle) {
+        struct handle *other = handle_find(&fs->nodes, &manifest->handles, O_PATH);
+        fd = other ? open_again(other, flags) : open_real(fs, &manifest->rights, flags);
+        if (other)
+            handle_unref(&fs->nodes, other);
+    }
     if (!handle && fd >= 0 && flags != O_RDONLY) {
         handle = handle_add(&fs->nodes, &manifest->handles, fd, flags, HANDLE_KEPT, false);
         if (!handle) {
@@ -124,14 +207,16 @@ static struct manifest_node *current(struct fs *fs)
     if (!snapshot)
         return NULL;
     struct manifest_node *old = NULL, *node;
+    struct file_rights rights = rights_at_name(fs);
     pthread_mutex_lock(&fs->manifest_lock);
     node = fs->manifest_current;
-    if (node && !node->node.spoiled && node->snapshot == snapshot) {
+    if (node && !node->node.spoiled && node->snapshot == snapshot && rights_equal(&node->rights, &rights)) {
         nodes_looked_up(&fs->nodes, &node->node);
         snapshot_unref(snapshot);
     } else {
         old = node;
         node = nodes_manifest(&fs->nodes, snapshot);
+        node->rights = rights;
         fs->manifest_current = (struct manifest_node *)node_ref(&fs->nodes, &node->node);
     }
     pthread_mutex_unlock(&fs->manifest_lock);
@@ -142,8 +227,9 @@ static struct manifest_node *current(struct fs *fs)
 
 void manifest_removed(struct fs *fs)
 {
+    int64_t until_ms = keeper_pause_manifest(fs->keeper);
     pthread_mutex_lock(&fs->manifest_lock);
-    fs->manifest_gone_until_ms = keeper_pause_manifest(fs->keeper);
+    fs->manifest_gone_until_ms = until_ms;
     pthread_mutex_unlock(&fs->manifest_lock);
 }
 
@@ -212,7 +298,13 @@ static void manifest_setattr(struct fs *fs, fuse_req_t req, struct node *node, s
     int error =
         size ? manifest_open_data(fs, node, fi, O_WRONLY, &real) : manifest_open_path(fs, node, &real);
     if (error == 0) {
+        struct file_rights rights;
         error = real_apply(real.fd, size ? real.fd : -1, attr, to_set);
+        if (rights_of(real.fd, &rights) == 0) { /* changed by who may */
+            pthread_mutex_lock(&fs->manifest_lock);
+            ((struct manifest_node *)node)->rights = rights;
+            pthread_mutex_unlock(&fs->manifest_lock);
+        }
         real_fd_close(fs, &real);
     }
     keeper_note(fs->keeper, source_root(fs->source), keeper_manifest_name(fs->keeper));

@@ -8,7 +8,8 @@ import time
 import pytest
 
 import mounting
-from helpers import assert_agree, manifest_on_disk, manifest_through, metrics, padded, read_bytes, together, write_run
+from users import as_user
+from helpers import assert_agree, change_status, manifest_on_disk, manifest_through, metrics, padded, read_bytes, together, write_run
 
 RUNS = 600
 SECONDS = 10 if mounting.LONG else 0.7
@@ -155,3 +156,68 @@ def test_the_manifest_is_removed_or_replaced_while_it_is_read(three):
             assert os.fstat(file.fileno()).st_size == len(wanted) and file.read() == wanted
         (three.runs / "new").touch()
         assert_agree(three)
+
+
+def exchange_for_a_secret(manifest, mine, secret, use):
+    """What an open manifest is good for once another's file has taken its place."""
+    with open(mine, "w", encoding="ascii") as file:
+        file.write('{"version": "1.0"}')
+    os.rename(mine, manifest)
+    descriptor = os.open(manifest, os.O_RDWR)
+    try:
+        os.rename(secret, manifest)
+        return use(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_after_writing(descriptor):
+    os.pwrite(descriptor, b'{"version": "1.0" }', 0)
+    return os.pread(descriptor, 100, 0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to be two users")
+@pytest.mark.parametrize("use", [
+    read_after_writing,
+    lambda descriptor: os.pread(descriptor, 100, 0),
+    lambda descriptor: os.pwrite(descriptor, b"overwritten", 0),
+    lambda descriptor: os.fchmod(descriptor, 0o666),
+    lambda descriptor: os.ftruncate(descriptor, 0),
+], ids=["written and read", "read", "written", "made readable", "cut"])
+def test_an_open_manifest_gives_nobody_anothers_file(mount, open_tmp, use):
+    source = open_tmp / "source"
+    write_run(source, "chatdev", "run-1")
+    os.chmod(source, 0o777)
+    shared = source / "shared"
+    shared.mkdir(mode=0o777)
+    os.chmod(shared, 0o777)
+    secret = shared / "secret"
+    secret.write_text("the secret of another")
+    os.chown(secret, 1002, 1002)
+    os.chmod(secret, 0o600)
+    (open_tmp / "mount").mkdir()
+    mounted = mount(source, "allow_other", at=open_tmp / "mount")
+    assert as_user(1001, 1001, [], os.open, mounted.runs / "shared" / "secret", os.O_RDONLY) == "EACCES"
+    outcome = as_user(1001, 1001, [], exchange_for_a_secret, mounted.runs / "runs_manifest.json", mounted.runs / "mine",
+                      mounted.runs / "shared" / "secret", use)
+    assert outcome == "ESTALE" or (isinstance(outcome, bytes) and b"secret" not in outcome) or isinstance(outcome, int), outcome
+    # The keeper keeps what it does not understand as a copy, and writes the manifest anew.
+    for path in (source / "runs_manifest.json.broken", source / "runs_manifest.json"):
+        if path.exists() and path.stat().st_uid == 1002:
+            assert path.stat().st_mode & 0o777 == 0o600
+            if path.stat().st_size != 0 and not path.read_bytes().startswith(b"{"):
+                assert path.read_text() == "the secret of another"
+    assert_agree(mounted)
+
+
+def test_who_writes_the_manifest_reads_what_he_wrote(three):
+    with open(three.manifest, "r+b", buffering=0) as file:
+        written = b'{"version": "1.0", "note": "mine"}'
+        file.truncate(0)
+        file.write(written)
+        number = os.fstat(file.fileno()).st_ino
+        change_status(three.runs / "chatdev" / "run-1", "else", "rename")
+        assert_agree(three)
+        file.seek(0)
+        assert os.fstat(file.fileno()).st_ino == number
+        assert file.read() == written
