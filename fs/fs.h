@@ -124,6 +124,8 @@ void real_fd_close(struct fs *fs, struct real_fd *real);
 int file_keep_open(struct fs *fs, const struct directory *directory, int directory_fd, const char *name,
                    struct handle **kept);
 void file_kept(struct fs *fs, struct handle *kept, bool is_gone);
+/* Something about the file changed: by whatever name it is known, the keeper is to look at it. */
+void file_note_places(struct fs *fs, struct file_node *file);
 /* Before the mode of a file becomes such that a daemon without privilege may not open it again. */
 void file_keep_rights(struct fs *fs, struct file_node *file, mode_t mode);
 /* Was the file renamed onto the manifest's name? The kernel takes it for the manifest until it looks again,

@@ -138,6 +138,17 @@ void handle_unref(struct nodes *nodes, struct handle *handle)
         handle_free(handle);
 }
 
+void handle_let_go(struct nodes *nodes, struct handle *handle)
+{
+    pthread_mutex_lock(&nodes->lock);
+    if (handle->list && !handle->replaceable) {
+        handle->replaceable = true;
+        nodes->handles.writers += is_writer(handle);
+        DL_PREPEND2(nodes->handles.replaceable, handle, prev_used, next_used);
+    }
+    pthread_mutex_unlock(&nodes->lock);
+}
+
 void handle_close(struct nodes *nodes, struct handle *handle)
 {
     pthread_mutex_lock(&nodes->lock);

@@ -53,6 +53,8 @@ struct handle *handle_find(struct nodes *nodes, struct handle *const *list, int 
 /* Is there one that was kept? With lasting, from now on it is not replaceable any more. */
 bool handle_has_kept(struct nodes *nodes, struct handle *const *list, bool lasting);
 void handle_unref(struct nodes *nodes, struct handle *handle);
+/* It need not be kept any more: it may go when the budget is used up. */
+void handle_let_go(struct nodes *nodes, struct handle *handle);
 /* Takes the handle off its list; it is closed when nobody uses it any more. */
 void handle_close(struct nodes *nodes, struct handle *handle);
 /* Closes those that can write, can be replaced and were idle for a moment. True where there are more of them:

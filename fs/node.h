@@ -75,7 +75,8 @@ struct directory_node {
     struct node *parent;         /* a reference */
     struct directory *directory; /* a reference */
     struct directory_node *next_place;
-    bool tracked; /* it shows tracked files alone (real/tracked.c), and so do those below it */
+    atomic_uint listings; /* begun so far */
+    bool tracked;         /* it shows tracked files alone (real/tracked.c), and so do those below it */
     struct record record;
     /* Where the last listing found the end: who goes on there is told so without another look. 0: unknown. */
     _Atomic(off_t) end_offset;
@@ -209,6 +210,9 @@ bool nodes_file_has_another(struct nodes *nodes, const struct file_node *file,
                             const struct directory *directory, const char *name);
 /* Where a file was last seen: a reference to the directory and a copy of the name, both the caller's. */
 void nodes_file_place(struct nodes *nodes, struct file_node *file, struct directory **directory, char **name);
+/* The same of the other places where it was seen, by a number from 0; false where there is none. */
+bool nodes_file_other_place(struct nodes *nodes, struct file_node *file, unsigned number,
+                            struct directory **directory, char **name);
 bool nodes_file_is_at(struct nodes *nodes, const struct file_node *file, const struct directory *directory,
                       const char *name);
 /* The directory shown by a node was moved to another parent node (a rename through the mount). */

@@ -187,3 +187,18 @@ void nodes_file_place(struct nodes *nodes, struct file_node *file, struct direct
     *name = memory_copy_text(file->name, strlen(file->name));
     pthread_mutex_unlock(&nodes->lock);
 }
+
+bool nodes_file_other_place(struct nodes *nodes, struct file_node *file, unsigned number,
+                            struct directory **directory, char **name)
+{
+    pthread_mutex_lock(&nodes->lock);
+    const struct file_place *place = file->others;
+    for (; place && number > 0; number--)
+        place = place->next;
+    if (place) {
+        *directory = directory_ref(place->directory);
+        *name = memory_copy_text(place->name, strlen(place->name));
+    }
+    pthread_mutex_unlock(&nodes->lock);
+    return place != NULL;
+}

@@ -18,6 +18,8 @@
 
 #define TICK_NS 1000000
 /* Ticks without a request after which the overseer goes to sleep. */
+/* Handles that nobody used for a while go also where requests never cease. */
+#define TICKS_BETWEEN_EXPIRIES 100
 #define TICKS_BEFORE_SLEEP 50
 /* A read or write of this size is worth another thread. */
 #define LONG_REQUEST_BYTES (64u << 10)
@@ -287,12 +289,22 @@ static void take_stuck_turns(struct workers *workers)
     }
 }
 
+/* Closing a file that was written may take long where it lies elsewhere: the lock is given up meanwhile. True
+ * where there is more to close later. */
+static bool expire_handles(struct workers *workers)
+{
+    pthread_mutex_unlock(&workers->lock);
+    bool more = handles_expire(&workers->fs->nodes);
+    pthread_mutex_lock(&workers->lock);
+    return more;
+}
+
 static void *overseer_thread(void *context)
 {
     pthread_setname_np(pthread_self(), "overseer");
     struct workers *workers = context;
     uint64_t work = 0;
-    unsigned quiet_ticks = 0;
+    unsigned quiet_ticks = 0, ticks = 0;
     pthread_mutex_lock(&workers->lock);
     while (!workers->ending) {
         uint64_t now = atomic_load(&workers->work);
@@ -302,7 +314,7 @@ static void *overseer_thread(void *context)
         for (unsigned i = 0; i < workers->count && !busy; i++)
             busy = atomic_load(&workers->list[i]->serving) != 0;
         quiet_ticks = busy ? 0 : quiet_ticks + 1;
-        if (quiet_ticks > TICKS_BEFORE_SLEEP && !handles_expire(&workers->fs->nodes)) {
+        if (quiet_ticks > TICKS_BEFORE_SLEEP && !expire_handles(workers)) {
             quiet_ticks = 0;
             workers->readers_wanted = 1;
             latency_calm(&workers->latency);
@@ -316,6 +328,8 @@ static void *overseer_thread(void *context)
         pthread_mutex_unlock(&workers->lock);
         nanosleep(&(struct timespec){.tv_nsec = TICK_NS}, NULL);
         pthread_mutex_lock(&workers->lock);
+        if (++ticks % TICKS_BETWEEN_EXPIRIES == 0)
+            expire_handles(workers);
     }
     latency_calm(&workers->latency);
     pthread_mutex_unlock(&workers->lock);

@@ -101,6 +101,7 @@ struct listing {
     struct fs *fs;
     fuse_req_t req;
     struct directory_node *node;
+    unsigned listings; /* of the node, when this request began */
     int fd;
     bool names_only; /* the kernel may keep no entry of it */
     bool plus;       /* more than names: of directories, and */
@@ -182,6 +183,18 @@ static void listing_undo(struct listing *listing)
     }
 }
 
+/* Not where another listing began meanwhile: it may have more to see. */
+static void remember_end(const struct listing *listing)
+{
+    struct directory_node *node = listing->node;
+    if (atomic_load(&node->directory->watch_state) != WATCH_ACTIVE ||
+        atomic_load(&node->listings) != listing->listings)
+        return;
+    atomic_store(&node->end_offset, listing->used ? listing->last_offset : 0);
+    if (atomic_load(&node->listings) != listing->listings)
+        atomic_store(&node->end_offset, 0);
+}
+
 static int listing_fill(struct listing *listing, off_t offset)
 {
     _Alignas(struct linux_dirent64) char list[LIST_BYTES];
@@ -198,8 +211,7 @@ static int listing_fill(struct listing *listing, off_t offset)
         if (got < 0)
             return errno == ENOENT ? 0 : -errno; /* removed while somebody is in it: empty */
         if (got == 0) {
-            if (atomic_load(&listing->node->directory->watch_state) == WATCH_ACTIVE)
-                atomic_store(&listing->node->end_offset, listing->used ? listing->last_offset : 0);
+            remember_end(listing);
             return 0;
         }
         for (long at = 0; at < got;) {
@@ -215,9 +227,10 @@ static void list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, 
 {
     struct real_fd real;
     struct directory_node *directory = (struct directory_node *)node;
-    if (offset == 0)
+    if (offset == 0) {
+        atomic_fetch_add(&directory->listings, 1);
         atomic_store(&directory->end_offset, 0);
-    else if (offset == atomic_load(&directory->end_offset)) {
+    } else if (offset == atomic_load(&directory->end_offset)) {
         fuse_reply_buf(req, NULL, 0);
         return;
     }
@@ -233,6 +246,7 @@ static void list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, 
         .fs = fs,
         .req = req,
         .node = directory,
+        .listings = atomic_load(&directory->listings),
         .fd = real.fd,
         .names_only = directory->tracked && tracked_is_inner(fs, directory),
         .plus = plus,

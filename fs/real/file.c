@@ -265,8 +265,9 @@ void file_kept(struct fs *fs, struct handle *kept, bool is_gone)
 {
     if (!kept)
         return;
+    /* Somebody else may have relied on it meanwhile, whose removal succeeded. */
     if (!is_gone)
-        handle_close(&fs->nodes, kept);
+        handle_let_go(&fs->nodes, kept);
     handle_unref(&fs->nodes, kept);
 }
 
@@ -322,16 +323,28 @@ static void file_readlink(struct fs *fs, fuse_req_t req, struct node *node)
         fuse_reply_readlink(req, target);
 }
 
-static void file_changed(struct fs *fs, struct node *node)
+static void note_place(struct fs *fs, struct directory *directory, char *name)
+{
+    keeper_note(fs->keeper, directory, name);
+    coherence_configuration_changed(fs, directory, name);
+    directory_unref(fs->source, directory);
+    free(name);
+}
+
+void file_note_places(struct fs *fs, struct file_node *file)
 {
     struct directory *directory;
     char *name;
-    nodes_file_place(&fs->nodes, (struct file_node *)node, &directory, &name);
-    keeper_note(fs->keeper, directory, name);
-    coherence_configuration_changed(fs, directory, name);
+    nodes_file_place(&fs->nodes, file, &directory, &name);
+    note_place(fs, directory, name);
+    for (unsigned i = 0; nodes_file_other_place(&fs->nodes, file, i, &directory, &name); i++)
+        note_place(fs, directory, name);
+}
+
+static void file_changed(struct fs *fs, struct node *node)
+{
+    file_note_places(fs, (struct file_node *)node);
     keeper_note_content(fs->keeper, ((struct file_node *)node)->identity.ino);
-    directory_unref(fs->source, directory);
-    free(name);
 }
 
 const struct node_operations file_operations = {

@@ -20,6 +20,7 @@ struct change_of_name {
     fuse_req_t req;
     struct directory_node *parent;
     const char *name;
+    struct file_node *linked; /* that gets another name; NULL for none */
     struct descriptor descriptor;
 };
 
@@ -50,6 +51,8 @@ static int change_done(struct change_of_name *change, int result, bool removed)
     int error = result < 0 ? -errno : 0;
     caller_restore(change->fs);
     if (error == 0) {
+        if (change->linked)
+            file_note_places(change->fs, change->linked);
         keeper_note(change->fs->keeper, change->parent->directory, change->name);
         coherence_configuration_changed(change->fs, change->parent->directory, change->name);
         coherence_entry_changed(change->fs, change->parent->directory, change->name, removed, change->parent,
@@ -114,9 +117,11 @@ void real_link(struct fs *fs, fuse_req_t req, struct node *node, struct director
     struct change_of_name change;
     char path[64];
     snprintf(path, sizeof(path), "/proc/self/fd/%d", real.fd);
-    if (change_begin(&change, fs, req, &parent->node, name))
+    if (change_begin(&change, fs, req, &parent->node, name)) {
+        change.linked = node->kind == NODE_FILE ? (struct file_node *)node : NULL;
         change_reply_entry(&change,
                            linkat(AT_FDCWD, path, change_as_caller(&change), name, AT_SYMLINK_FOLLOW));
+    }
     real_fd_close(fs, &real);
 }
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from helpers import assert_agree, assert_agree_now, poll, write_run
+from helpers import assert_agree, assert_agree_now, metrics, poll, write_run
 
 
 @pytest.fixture
@@ -127,3 +127,18 @@ def test_a_run_removed_through_a_view_by_its_owner(mount, open_tmp):
                           stderr=subprocess.PIPE, text=True, check=False)
     assert "Operation not permitted" in done.stderr
     shutil.rmtree(source / "chatdev")
+
+
+def test_a_second_name_that_is_written(mount, source):
+    """A link is made through the mount, and the run's file is written by the other name alone."""
+    write_run(source, "chatdev", "run-1", "old")
+    mounted = mount(source)
+    run = mounted.runs / "chatdev" / "run-1"
+    assert os.listdir(mounted.path / "by-status") == ["old"]
+    os.link(run / "metrics.json", run / "backup.json")
+    (run / "backup.json").write_text(json.dumps(metrics("new")))
+    assert os.listdir(mounted.path / "by-status") == ["new"]
+    os.link(run / "backup.json", mounted.runs / "elsewhere.json")
+    (mounted.runs / "elsewhere.json").write_text(json.dumps(metrics("newer")))
+    assert os.listdir(mounted.path / "by-status") == ["newer"]
+    assert_agree(mounted)
