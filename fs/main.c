@@ -265,7 +265,14 @@ static int open_keeper(const struct options *options, struct keeper **keeper)
         .show_progress = true,
     };
     int error = keeper_open(options->source, &keeper_options, keeper);
-    if (error)
+    if (error == 0 && keeper_config_is_broken(*keeper)) {
+        keeper_close(*keeper);
+        error = -EBADMSG;
+    }
+    if (error == -EBADMSG)
+        fprintf(stderr, "runsfs: %s/%s: not mounted; mend it, or move it away\n", options->source,
+                CONFIG_FILE_NAME);
+    else if (error)
         fprintf(stderr, "runsfs: %s: can't be opened as a source (%s)\n", options->source,
                 strerrordesc_np(-error));
     return error;

@@ -3,6 +3,7 @@
  * can act on.
  */
 #include "core/cli/cli.h"
+#include "core/base/memory.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -25,8 +26,17 @@ struct keeper *open_source(const char *source_path, bool read_only, bool read_al
     int error = faccessat(AT_FDCWD, source_path, R_OK | X_OK, AT_EACCESS) == 0 ? 0 : -errno;
     if (error == 0)
         error = keeper_open(source_path, &options, &keeper);
+    if (error == 0 && keeper_config_is_broken(keeper) && !read_all) { /* `check` tells of it */
+        keeper_close(keeper);
+        error = -EBADMSG;
+    }
     if (error == 0)
         return keeper;
+    if (error == -EBADMSG) {
+        CLEANUP_FD int fd = open(source_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        config_unref(open_config(fd, source_path));
+        return NULL;
+    }
     cli_error("%s: %s; give a directory of runs that you may read", source_path, strerrordesc_np(-error));
     return NULL;
 }

@@ -103,8 +103,8 @@ static struct config *load(struct keeper *keeper)
         config_fault_describe(&faults[i], text, sizeof(text));
         log_error("%s", text);
     }
-    log_error("%s: not taken over; %s", CONFIG_FILE_NAME,
-              keeper->config ? "the last good one stays in force" : "it is as if there were none");
+    if (keeper->config)
+        log_error("%s: not taken over; the last good one stays in force", CONFIG_FILE_NAME);
     return NULL;
 }
 
@@ -112,6 +112,7 @@ void configure_begin(struct keeper *keeper)
 {
     has_changed(keeper);
     struct config *config = load(keeper);
+    keeper->config_is_broken = !config;
     take_over(keeper, config ? config : config_built_in());
     const char *name = keeper->config->manifest_name;
     if (!name)

@@ -284,6 +284,11 @@ const struct config *keeper_config(const struct keeper *keeper)
     return keeper->config;
 }
 
+bool keeper_config_is_broken(const struct keeper *keeper)
+{
+    return keeper->config_is_broken;
+}
+
 const struct run_plan *keeper_plan(const struct keeper *keeper)
 {
     return keeper->plan;
@@ -425,6 +430,12 @@ int keeper_open(const char *source_path, const struct keeper_options *options, s
 
     pthread_mutex_lock(&keeper->lock);
     scan_begin(keeper);
+    if (keeper->config_is_broken && !options->read_only) {
+        /* To write the manifest without it would lose what only it makes a run. */
+        pthread_mutex_unlock(&keeper->lock);
+        keeper_close(keeper);
+        return -EBADMSG;
+    }
     recall_forget(keeper);
     scan_settle(keeper);
     if (!keeper->options.read_only)

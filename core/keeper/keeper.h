@@ -34,7 +34,8 @@ struct keeper_options {
 
 /* Opens a source, scans it whole, adopts the manifest that stands there and, unless read_only, writes it
  * where it is not true. No thread runs yet. 0 and *keeper, to be closed with keeper_close; -errno of opening
- * the source. */
+ * the source; -EBADMSG where runsfs.json is broken, of which the log was told. A read_only keeper does without
+ * it then. */
 int keeper_open(const char *source_path, const struct keeper_options *options, struct keeper **keeper);
 /* Starts the watch and the thread that settles and writes. listener (may be NULL) is told every change from
  * the watch, after it was noted, on the watch's thread. */
@@ -53,6 +54,8 @@ bool keeper_is_manifest(struct keeper *keeper, const struct directory *directory
 
 /* The configuration that is in force. The caller holds the lock. */
 const struct config *keeper_config(const struct keeper *keeper);
+/* Of a read_only keeper: does it stand in for a runsfs.json that was broken when the keeper was opened? */
+bool keeper_config_is_broken(const struct keeper *keeper);
 /* How its fields are read from a run's files. The caller holds the lock. */
 const struct run_plan *keeper_plan(const struct keeper *keeper);
 /* The fields that a query may name. The caller holds the lock. */

@@ -54,6 +54,7 @@ struct keeper {
         *view_fields[LIMIT_CONFIG_VIEWS]; /* by which runs stand in the configuration's views */
     bool is_plain;                  /* the layout asks for no more than a depth, and nothing is excluded */
     struct file_stamp config_stamp; /* of the file that was last read; all zero for none */
+    bool config_is_broken; /* as it was found at opening */
     bool config_was_fresh;          /* it was read so soon that a change may hide behind its stamp */
     struct index *index;
     pthread_mutex_t lock;

@@ -249,3 +249,21 @@ def test_commands_follow_it(source):
     assert "3: no run: it has neither run.json nor config.json" in checked.stdout
     shown = subprocess.run([mounting.RUNS, "-C", source, "show", "2"], capture_output=True, check=True, text=True)
     assert "FAILED" in shown.stdout and "run.json" in shown.stdout
+
+
+@pytest.mark.parametrize("options", [(), ("ro",)], ids=["to write", "to read"])
+def test_a_broken_one_is_not_started_with(mount, source, options):
+    """By the built-in rules the manifest would lose every run that only the configuration makes one."""
+    sacred_run(source, 1, "COMPLETED")
+    (source / "runs_manifest.json").write_text('{"version": "1.0", "runs": [{"path": "1", "note": "keep"}]}')
+    configure(source, documented("Sacred").replace('"layout"', '"layuot"'))
+    with pytest.raises(AssertionError) as caught:
+        mount(source, *options)
+    assert "runsfs.json:2:" in str(caught.value) and "did you mean" in str(caught.value) and "not mounted" in str(caught.value)
+    assert "keep" in (source / "runs_manifest.json").read_text()
+    for command in (["list"], ["rebuild"], ["check", "--fix"], ["find", "status=COMPLETED"]):
+        result = subprocess.run([mounting.RUNS, *command, "-C", source], capture_output=True, check=False, text=True)
+        assert result.returncode == 2 and "runsfs.json:2:" in result.stderr, command
+    assert "keep" in (source / "runs_manifest.json").read_text()
+    configure(source, documented("Sacred"))
+    assert names(mount(source, *options, at=source.parent / "again"), "by-status") == ["COMPLETED"]
