@@ -47,8 +47,8 @@ static size_t depth_of(const struct member *member)
     return depth;
 }
 
-/* What the layout makes of a directory in a member; false where it is of no concern. A place of runs is not
- * looked through for others, though a second layout may have them there. */
+/* What the layout makes of a directory in a member; false where it is of no concern. Of two layouts the one that
+ * goes on from it counts: it is on the way to runs, and none itself. */
 static bool role_of_entry(const struct keeper *keeper, const struct member *parent, const char *name,
                           enum member_role *role)
 {
@@ -68,10 +68,10 @@ static bool role_of_entry(const struct keeper *keeper, const struct member *pare
         buffer_append_byte(&path, '/');
     }
     buffer_append_text(&path, name);
-    bool is_run = config_is_run_path(keeper->config, path.bytes);
-    bool is_of_concern = (is_run || config_leads_to_runs(keeper->config, path.bytes)) &&
+    bool leads = config_leads_to_runs(keeper->config, path.bytes);
+    bool is_of_concern = (leads || config_is_run_path(keeper->config, path.bytes)) &&
                          !config_is_excluded(keeper->config, path.bytes);
-    *role = is_run ? MEMBER_RUN : MEMBER_INNER;
+    *role = leads ? MEMBER_INNER : MEMBER_RUN;
     buffer_free(&path);
     return is_of_concern;
 }

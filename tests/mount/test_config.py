@@ -213,6 +213,16 @@ def test_a_deeper_layout(mount, source):
     assert poll(lambda: json.loads((source / "runs_manifest.json").read_text())["total_runs"] == 3)
 
 
+def test_two_layouts(mount, source):
+    configure(source, {"layout": ["*/*", "archive/*/*"]})
+    write_run(source, "chatdev", "run-1")
+    write_run(source, "archive/chatdev", "run-2")
+    write_run(source, "archive", "chatdev")  # on the way to runs, and none
+    mounted = mount(source)
+    assert [entry["path"] for entry in manifest(mounted)["runs"]] == ["chatdev/run-1", "archive/chatdev/run-2"]
+    assert names(mounted, "by-framework/chatdev") == ["run-1", "run-2"]
+
+
 def test_a_second_start_reads_nothing_again(mount, source, tmp_path):
     configure(source, VIEWS)
     for number in range(4):
