@@ -18,9 +18,9 @@
 
 #define TICK_NS 1000000
 /* Ticks without a request after which the overseer goes to sleep. */
+#define TICKS_BEFORE_SLEEP 50
 /* Handles that nobody used for a while go also where requests never cease. */
 #define TICKS_BETWEEN_EXPIRIES 100
-#define TICKS_BEFORE_SLEEP 50
 /* A read or write of this size is worth another thread. */
 #define LONG_REQUEST_BYTES (64u << 10)
 /* How often a reader looks whether requests queue up, and how often in a row they must before another joins.

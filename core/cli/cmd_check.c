@@ -2,6 +2,7 @@
  * `runs check`: what is not as it should be, and with --fix the manifest written anew first.
  */
 #include "core/cli/cli.h"
+#include "core/cli/git_findings.h"
 #include "core/cli/inspect.h"
 #include <stdlib.h>
 
@@ -22,6 +23,7 @@ static enum cli_status inspect(struct check *check, bool with_writing)
     if (status == CLI_OK) {
         finding_list_free(&check->findings);
         inspect_source(keeper, &check->findings);
+        git_find_big_files(check->source_path, source_root_fd(keeper_source(keeper)), &check->findings);
         check->run_count = index_count(keeper_lock(keeper));
         keeper_unlock(keeper);
     }
@@ -99,13 +101,16 @@ const struct command command_check = {
         "usage: runs check [-C DIR] [--fix] [--json]\n"
         "\n"
         "Reports every difference between the manifest and what the files of the runs say, every file of a\n"
-        "run that can't be read, and every directory that looks like a run and is none (an aborted run).\n"
+        "run that can't be read, every directory that looks like a run and is none (an aborted run), what "
+        "is\n"
+        "wrong in runsfs.json, and every file over 1 MB that Git would take.\n"
         "Changes nothing, unless told to by --fix.\n"
         "\n"
         "    runs check                             one line a finding: path, what stands, what should be\n"
         "    runs check --fix                       writes the manifest anew, and reports what is left\n"
         "    runs check --json | jq '.[].path'      an array of {kind, path, detail}; kind is manifest,\n"
-        "                                           difference, unreadable or aborted\n"
+        "                                           difference, unreadable, aborted,\n"
+        "                                           configuration or git\n"
         "    runs check -C ~/experiment/runs && git commit -a\n"
         "\n"
         "Exit status: 0; 1 where something was found (with --fix: is left); 2 for an error.\n",

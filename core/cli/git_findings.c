@@ -14,6 +14,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -221,6 +222,34 @@ static void look_at_index(const char *source_path, struct finding_list *findings
         finding_add(findings, FINDING_GIT, slice_of(out.bytes),
                     "Git has %s already, and goes on with what it has; `git rm --cached` lets it forget",
                     count == 1 ? "this file" : "this file and others");
+    buffer_free(&out);
+}
+
+#define BIG_BYTES (1 << 20)
+/* More of them say no more than that there are many. */
+#define BIG_FILES_TOLD 100
+
+void git_find_big_files(const char *source_path, int source_fd, struct finding_list *findings)
+{
+    struct buffer out = {0};
+    size_t first = findings->count, count = 0;
+    char *const arguments[] = {"git", "-C", (char *)source_path,  "ls-files", "-z",
+                               "-c",  "-o", "--exclude-standard", NULL};
+    if (ask_git(arguments, &out) != 0)
+        out.length = 0;
+    for (const char *path = out.bytes; path < out.bytes + out.length; path += strlen(path) + 1) {
+        struct stat st;
+        if (fstatat(source_fd, path, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
+            st.st_size <= BIG_BYTES || ++count > BIG_FILES_TOLD)
+            continue;
+        finding_add(findings, FINDING_GIT, slice_of(path),
+                    "%.1f MB, which Git would take or has taken; runs init keeps such files out",
+                    (double)st.st_size / 1e6);
+    }
+    finding_sort(findings, first);
+    if (count > BIG_FILES_TOLD)
+        finding_add(findings, FINDING_GIT, SLICE_LITERAL(".gitignore"),
+                    "%zu more files over 1 MB that Git would take or has taken", count - BIG_FILES_TOLD);
     buffer_free(&out);
 }
 

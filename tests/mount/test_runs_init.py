@@ -256,3 +256,17 @@ def test_through_a_mount(repository, mount):
     mounted = mount(repository)
     succeeded(runs_command("init", cwd=mounted.path))
     assert taken(repository) == {".gitignore", "runs_manifest.json", "chatdev/run/metrics.json", "chatdev/run/commit.txt"}
+
+
+def test_check_names_big_files_that_git_would_take(source):
+    """Until the rules are in place; what is no run's is left to nobody else."""
+    write_run(source, "chatdev", "run-1")
+    make_file(source, "chatdev/run-1/checkpoint.bin", 2_000_000)
+    git(source, "init", "-q")
+    write_manifest(source)
+    found = runs_command("check", "-C", source)
+    assert found.returncode == 1 and "chatdev/run-1/checkpoint.bin: 2.0 MB, which Git would take" in found.stdout
+    runs_command("init", source)
+    assert runs_command("check", "-C", source).returncode == 0
+    make_file(source, "chatdev/run-1/report.md", 2_000_000)
+    assert "chatdev/run-1/report.md: 2.0 MB" in runs_command("check", "-C", source).stdout
