@@ -194,23 +194,23 @@ enum keeper_role keeper_role(struct keeper *keeper, const struct directory *dire
     return member->role == MEMBER_RUN ? KEEPER_RUN : KEEPER_INNER;
 }
 
-static bool has_run(const struct member *member)
+static bool has_place(const struct member *member)
 {
     if (member->role == MEMBER_RUN)
-        return member->run != NULL;
+        return true;
     struct member_position position = {0};
     for (const struct member *child; (child = member_next_child(member, &position));)
-        if (has_run(child))
+        if (has_place(child))
             return true;
     return false;
 }
 
-bool keeper_leads_to_run(struct keeper *keeper, const struct directory *directory, const char *name)
+bool keeper_leads_to_place(struct keeper *keeper, const struct directory *directory, const char *name)
 {
     (void)keeper;
     const struct member *member = directory->keeper_data;
     member = member && member->role < MEMBER_RUN ? member_child(member, name) : NULL;
-    return member && has_run(member);
+    return member && has_place(member);
 }
 
 void keeper_report(struct keeper *keeper, struct keeper_report *report)

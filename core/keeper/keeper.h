@@ -89,8 +89,9 @@ struct run *keeper_run_of_directory(struct keeper *keeper, const struct director
  * holds the lock. */
 enum keeper_role { KEEPER_OUTSIDE, KEEPER_INNER, KEEPER_RUN };
 enum keeper_role keeper_role(struct keeper *keeper, const struct directory *directory);
-/* Is the directory `name` in directory a run, or is there one below it? The caller holds the lock. */
-bool keeper_leads_to_run(struct keeper *keeper, const struct directory *directory, const char *name);
+/* Is the directory `name` in directory one where a run can be, or is there such a one below it? The caller holds
+ * the lock. */
+bool keeper_leads_to_place(struct keeper *keeper, const struct directory *directory, const char *name);
 /* The manifest as it is now, and the stamp of the file if it holds just this (all zero otherwise). NULL where
  * something stands there that is no regular file. The caller unrefs. Takes the lock. */
 struct snapshot *keeper_manifest(struct keeper *keeper, struct file_stamp *on_disk);

@@ -1,13 +1,12 @@
 /*
  * tracked/: the tree of the source with the tracked files alone. Its directories are places of the real ones,
  * so files are the same nodes as under runs/, and what is done to a file is done to it; a directory shows
- * less:
+ * less. On the way to runs: the directories that lead to a place of one, and in the source's own the files
+ * that keep it in order. In such a place: regular files and links whose names are tracked, be it a run yet,
+ * or an aborted one, as Git has it.
  *
- *   on the way to runs   the directories that lead to one; in the source's own, the files that keep it in
- * order of a run             regular files and links whose names are tracked
- *
- * Names that are not shown can't be made here either. On the way to runs the kernel keeps nothing: a
- * directory comes and goes with the content of files far below. In a run all is as under runs/.
+ * Names that are not shown can't be made here either. On the way to runs the kernel keeps nothing. In a run
+ * all is as under runs/.
  */
 #include "fs/real/real.h"
 #include "fs/view/view.h"
@@ -52,7 +51,7 @@ bool tracked_shows(struct fs *fs, const struct directory_node *node, const char 
 {
     if (S_ISDIR(type)) {
         keeper_lock(fs->keeper);
-        bool leads = keeper_leads_to_run(fs->keeper, node->directory, name);
+        bool leads = keeper_leads_to_place(fs->keeper, node->directory, name);
         keeper_unlock(fs->keeper);
         return leads;
     }

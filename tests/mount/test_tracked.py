@@ -50,8 +50,9 @@ def test_what_is_shown(mounted):
     for _ in range(2):
         assert files_below(top) == expected()
         assert sorted(os.listdir(top)) == sorted(["chatdev", "ghspec", "runs_manifest.json", ".gitignore"])
-        assert sorted(os.listdir(top / "chatdev")) == ["run-1", "run-2"]
-    for name in ("empty", "notes.md", "chatdev/aborted", "chatdev/stray.md", "chatdev/run-1/workspace", "chatdev/run-1/notes.txt",
+        assert sorted(os.listdir(top / "chatdev")) == ["aborted", "run-1", "run-2"]
+        assert os.listdir(top / "chatdev" / "aborted") == []
+    for name in ("empty", "notes.md", "chatdev/aborted/workspace", "chatdev/stray.md", "chatdev/run-1/workspace", "chatdev/run-1/notes.txt",
                  "chatdev/run-1/odd.md", "chatdev/run-1/.hidden.md", "chatdev/run-1/fifo.md", "chatdev/run-1/.git"):
         assert not os.path.lexists(top / name), name
 
@@ -100,7 +101,8 @@ def test_runs_come_and_go(mounted, place):
     os.unlink(other / "chatdev" / "aborted" / "metrics.json")
     subprocess.run(["rm", "-r", other / "empty" / "first"], check=True)
     seen(lambda: files_below(top) == expected() and not (top / "empty").exists())
-    assert sorted(os.listdir(top / "chatdev")) == ["run-1", "run-2"]
+    (other / "chatdev" / "aborted" / "why.md").write_text("no room")  # Git takes it as well
+    seen(lambda: files_below(top) == expected("chatdev/aborted/why.md"))
 
 
 def test_writing(mounted):
