@@ -23,7 +23,7 @@ static void put(struct index *index, const char *framework, const char *name, co
     struct run_state state = {
         .is_run = true,
         .is_whole = true,
-        .fields = {slice_of(start), slice_of(end), status, tokens, tokens / 2},
+        .fields = {slice_of(start), slice_of(end), status, tokens, tokens / 2, NULL},
     };
     bool changed;
     index_put(index, slice_of(framework), slice_of(name), &state, &changed);

@@ -21,7 +21,7 @@ static inline struct run *put_example(struct index *index, const struct example_
         .is_run = true,
         .is_whole = true,
         .fields = {slice_of(example->start), slice_of(example->end), slice_of(example->status),
-                   example->tokens_in, example->tokens_out},
+                   example->tokens_in, example->tokens_out, NULL},
     };
     bool changed;
     return index_put(index, slice_of(example->framework), slice_of(example->name), &state, &changed);
