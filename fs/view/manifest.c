@@ -52,6 +52,8 @@ static int rights_of(int fd, struct file_rights *rights)
         return -errno;
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     ssize_t length = getxattr(path, "system.posix_acl_access", acl, sizeof(acl));
+    if (length < 0 && errno != ENODATA && errno != EOPNOTSUPP)
+        return -errno;
     *rights = (struct file_rights){.uid = st.st_uid, .gid = st.st_gid, .mode = st.st_mode};
     if (length > 0)
         rights->acl_hash = text_hash((struct slice){acl, (size_t)length}) | 1;
@@ -94,6 +96,12 @@ static int open_real(struct fs *fs, const struct file_rights *asked, int flags)
     return error;
 }
 
+/* Of a manifest that is not written yet, by what the source's directory has. */
+static struct file_rights rights_unwritten(const struct stat *root)
+{
+    return (struct file_rights){.uid = root->st_uid, .gid = root->st_gid, .mode = S_IFREG | 0644};
+}
+
 /* The rights of what stands there; of what is not written yet, those with which it is shown. */
 static struct file_rights rights_at_name(struct fs *fs)
 {
@@ -104,7 +112,7 @@ static struct file_rights rights_at_name(struct fs *fs)
         rights_of(fd, &rights);
         close(fd);
     } else if (fstat(source_root_fd(fs->source), &root) == 0) {
-        rights = (struct file_rights){.uid = root.st_uid, .gid = root.st_gid, .mode = S_IFREG | 0644};
+        rights = rights_unwritten(&root);
     }
     return rights;
 }
@@ -178,6 +186,10 @@ static int manifest_stat(struct fs *fs, struct manifest_node *manifest, struct s
         struct stat root;
         if (error != -ENOENT || fstat(source_root_fd(fs->source), &root) != 0)
             return error;
+        /* Nor is anybody to be let in by these rights to a node that was of a file. */
+        struct file_rights asked = rights_of_node(fs, manifest), shown = rights_unwritten(&root);
+        if (!rights_equal(&asked, &shown))
+            return -ESTALE;
         *st = (struct stat){
             .st_mode = S_IFREG | 0644, .st_uid = root.st_uid, .st_gid = root.st_gid, .st_blksize = 4096};
     }
