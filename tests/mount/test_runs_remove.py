@@ -186,7 +186,7 @@ def test_a_crash_leaves_a_run_whole_or_gone(filled, tmp_path, call):
 def test_a_run_that_is_at_work_is_removed_all_the_same(filled):
     """Somebody goes on writing in it, by a directory that is its working directory."""
     run = filled / "chatdev" / "0a1b" / "workspace"
-    writer = subprocess.Popen(["sh", "-c", "i=0; while :; do i=$((i+1)); : > file$i || exit; done"], cwd=run, stderr=subprocess.DEVNULL)
+    writer = subprocess.Popen(["sh", "-c", "i=0; while :; do i=$((i+1)); : > file$i || exit; sleep 0.002; done"], cwd=run, stderr=subprocess.DEVNULL)
     try:
         assert poll(lambda: (run / "file10").exists())
         succeeded(runs_command("-C", filled, "remove", "--yes", "0a1b"))
