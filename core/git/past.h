@@ -1,0 +1,26 @@
+/*
+ * The runs at one moment of the past: an index as the present has one, with its views and its manifest, made
+ * from a tree of the source. Never changes.
+ */
+#ifndef RUNSFS_GIT_PAST_H
+#define RUNSFS_GIT_PAST_H
+
+#include "core/git/derive.h"
+#include "core/manifest/snapshot.h"
+
+struct past {
+    const struct rules *rules; /* the deriver's */
+    struct index *index;
+    struct snapshot *manifest; /* derived; members that the recorded one adds are in it */
+    char *manifest_name;       /* of the file in the source: the configuration's, or that which is there */
+};
+
+/* last_updated is the recorded manifest's; where the tree has none, time_s (since 1970). 0 and *past, to be
+ * freed; -EIO where an object is missing. */
+int past_create(struct deriver *deriver, const struct object_id *source_tree, int64_t time_s,
+                struct past **past);
+void past_free(struct past *past);
+/* The tree of a run in its index. */
+const struct object_id *past_run_tree(const struct run *run);
+
+#endif

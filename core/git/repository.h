@@ -1,0 +1,95 @@
+/*
+ * The Git repository in which a source lies, and its objects as far as this project needs them. core/git is
+ * the only place that knows libgit2; nothing here runs a hook, a filter or any other program.
+ *
+ * A repository is used by one thread at a time; who has several threads opens one for each, or has a lock.
+ * Objects are looked for again where they are not found, so that a repack or a fetch meanwhile does no harm.
+ */
+#ifndef RUNSFS_GIT_REPOSITORY_H
+#define RUNSFS_GIT_REPOSITORY_H
+
+#include "core/base/text.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define OBJECT_ID_BYTES 20
+#define OBJECT_ID_DIGITS 40
+
+/* The name of an object; all zero is none, which stands for a tree without entries wherever a tree is meant.
+ */
+struct object_id {
+    unsigned char bytes[OBJECT_ID_BYTES];
+};
+
+struct repository;
+
+/* Before anything else here, once in a process. any_owner: repositories of others are opened too; who does
+ * that reads them with the rights of their owner. */
+void repositories_begin(bool any_owner);
+
+/* Opens the repository in which the directory source_path lies: that of the nearest `.git` in it or above, on
+ * the same filesystem. 0 and *repository, to be closed; -ENOENT where there is none; -EPERM where it is
+ * somebody else's, -EIO and the like where it can't be used: then repository_error says why. */
+int repository_open(const char *source_path, struct repository **repository);
+void repository_close(struct repository *repository);
+/* Why the last call on this thread failed, one printable line. Good until the next call. */
+const char *repository_error(void);
+
+/* The path of the source below the top of the working tree, without "/" at its ends; "" where it is the top.
+ */
+const char *repository_prefix(const struct repository *repository);
+/* The directory .git itself (of a linked working tree: its own one), with "/" at its end. */
+const char *repository_directory(const struct repository *repository);
+/* Where its objects lie, with "/" at its end. */
+const char *repository_objects(const struct repository *repository);
+
+bool object_id_is_none(const struct object_id *id);
+bool object_id_equal(const struct object_id *a, const struct object_id *b);
+/* 40 digits and NUL. */
+void object_id_format(const struct object_id *id, char text[OBJECT_ID_DIGITS + 1]);
+/* Exactly 40 hexadecimal digits; false for all else. */
+bool object_id_parse(const char *text, struct object_id *id);
+
+/* ---- trees and blobs ---- */
+
+/* A tree's entry. mode is the file's: S_IFDIR | 0755, S_IFREG | 0644 or 0755, S_IFLNK | 0777. What Git knows
+ * of another repository in it (a submodule) is a directory with no id. */
+struct tree_entry {
+    const char *name;
+    struct object_id id;
+    mode_t mode;
+};
+
+/* In Git's order (directories as if their names ended in "/"). One block of memory, free(3). */
+struct tree {
+    size_t count;
+    struct tree_entry entries[];
+};
+
+/* 0 and *tree (empty for no id), to be freed with free(3); -EIO where the object is missing or broken.
+ * Entries whose names could not stand in a directory (".", "..", "/" in it, longer than a name can be) are
+ * left out. */
+int tree_read(struct repository *repository, const struct object_id *id, struct tree **tree);
+/* The entry of that name, or NULL. */
+const struct tree_entry *tree_find(const struct tree *tree, const char *name);
+/* One entry without reading out the whole tree. 0; -ENOENT; -EIO. name of *entry is not set. */
+int tree_entry_of(struct repository *repository, const struct object_id *tree, const char *name,
+                  struct tree_entry *entry);
+int blob_size(struct repository *repository, const struct object_id *id, uint64_t *size_bytes);
+/* Appends its content. 0; -EFBIG where it is larger than limit_bytes; -EIO; -ENOMEM. */
+int blob_read(struct repository *repository, const struct object_id *id, uint64_t limit_bytes,
+              struct buffer *content);
+
+/* ---- commits ---- */
+
+struct commit {
+    struct object_id id;
+    struct object_id tree; /* of the source; none where the source is not in it */
+    int64_t time_s;        /* the committer's, since 1970 */
+};
+
+/* 0; -EIO; -ENOENT where the id is no commit's. */
+int commit_read(struct repository *repository, const struct object_id *id, struct commit *commit);
+
+#endif
