@@ -161,7 +161,7 @@ static void query_list(struct fs *fs, fuse_req_t req, struct node *node, size_t 
             break;
     }
     query_listing_give(fs, answer, position == answer->count);
-    view_listing_end(&listing);
+    view_listing_end(fs, &listing);
 }
 
 static void query_readdir(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset)
