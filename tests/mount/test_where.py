@@ -203,3 +203,56 @@ def test_counts_of_views_in_status(mounted):
     assert status["source"] == os.fspath(mounted.source) and status["manifest"]["name"] == "runs_manifest.json"
     write_run(mounted.runs, "chatdev", "run-99", "odd")
     assert poll(lambda: json.loads((mounted.path / ".runsfs" / "status.json").read_text())["manifest"]["last_write"])
+
+
+def removed_step_by_step(directory, view, run, look):
+    """As `rm -r` does it, from a directory that stays open; look() between any two steps."""
+    inside = os.open(directory / view / run, os.O_RDONLY)
+    try:
+        for name in ("metrics.json", "metadata.json"):
+            os.unlink(name, dir_fd=inside)
+            look()
+    finally:
+        os.close(inside)
+    os.rmdir(directory / view / run)
+
+
+@pytest.mark.parametrize("view", ["where/status=failed", "where/sort=-tokens,limit=1", "by-status/failed", "by-status/failed/min_tokens=1"])
+def test_a_removal_goes_on_while_others_look(mounted, view):
+    """Without its metrics.json it is a run all the same, of another status, and found there and nowhere else; then it is none."""
+    (mounted.runs / "baes" / "run-11" / "metadata.json").write_text("{}")
+    removed_step_by_step(mounted.path, view, "run-11", lambda: os.path.exists(mounted.path / view / "run-11"))
+    assert not (mounted.source / "baes" / "run-11").exists()
+    assert_agree(mounted)
+
+
+def test_a_status_stays_while_the_last_runs_of_it_are_removed(mounted):
+    view, going = mounted.path / "by-status" / "rare", [f"going-{number}" for number in range(5)]
+    for run in going:
+        write_run(mounted.runs, "baes", run, "rare")
+        (mounted.runs / "baes" / run / "metadata.json").write_text("{}")
+    inside = [os.open(view / run, os.O_RDONLY) for run in going]
+    os.unlink("metrics.json", dir_fd=inside[0])
+    os.unlink("metadata.json", dir_fd=inside[0])
+    for descriptor in inside[1:]:
+        os.unlink("metrics.json", dir_fd=descriptor)
+    assert names(mounted, "by-status/pending") == going[1:]
+    os.rmdir(view / going[0])
+    for run, descriptor in zip(going[1:], inside[1:]):
+        os.unlink("metadata.json", dir_fd=descriptor)
+        os.rmdir(view / run)
+    for descriptor in inside:
+        os.close(descriptor)
+    assert not view.exists()
+    assert_agree(mounted)
+
+
+@pytest.mark.parametrize("top", ["runs", "source"])
+def test_a_removal_that_ends_elsewhere_leaves_nothing(mounted, top):
+    write_run(mounted.runs, "baes", "going", "rare")
+    view = mounted.path / "by-status" / "rare"
+    (view / "going" / "metrics.json").unlink()
+    assert (view / "going").exists() and not os.listdir(view)
+    os.rmdir(getattr(mounted, top) / "baes" / "going")
+    gone = lambda: not (view / "going").exists() and not view.exists()
+    assert gone() if top == "runs" else poll(gone)
