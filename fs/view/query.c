@@ -153,14 +153,14 @@ static void query_list(struct fs *fs, fuse_req_t req, struct node *node, size_t 
     struct view_listing listing;
     view_listing_begin(&listing, req, size, plus);
     view_listing_add_dots(&listing, query_ino(query), offset);
-    size_t position = query_listing_position(offset);
+    size_t first = query_listing_position(offset), position = first;
     for (; position < answer->count; position++) {
         const struct query_listed *listed = &answer->listed[position];
         if (!view_listing_add(&listing, answer->names.bytes + listed->name_at, listed->ino, S_IFDIR,
                               query_listing_offset(answer, position + 1)))
             break;
     }
-    query_listing_give(fs, answer, position == answer->count);
+    query_listing_give(fs, answer, first >= answer->count);
     view_listing_end(&listing);
 }
 

@@ -1,5 +1,6 @@
 """Queries as paths: where/, nested and joined, and below the values of views; live, and refused with a reason."""
 
+import ctypes
 import errno
 import json
 import os
@@ -256,3 +257,30 @@ def test_a_removal_that_ends_elsewhere_leaves_nothing(mounted, top):
     os.rmdir(getattr(mounted, top) / "baes" / "going")
     gone = lambda: not (view / "going").exists() and not view.exists()
     assert gone() if top == "runs" else poll(gone)
+
+
+def entries_of(descriptor):
+    """What one getdents64 gives."""
+    buffer = ctypes.create_string_buffer(1 << 16)
+    length = ctypes.CDLL(None, use_errno=True).syscall(217, descriptor, buffer, len(buffer))
+    assert length >= 0
+    found, at = [], 0
+    while at < length:
+        size = int.from_bytes(buffer.raw[at + 16:at + 18], "little")
+        found.append(buffer.raw[at + 19:at + size].split(b"\0")[0].decode())
+        at += size
+    return [name for name in found if name not in (".", "..")]
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of a system call")
+@pytest.mark.parametrize("path", ["where/status=verified", "where", "where/sort=-tokens,limit=5"])
+def test_a_listing_ends_where_it_ended(mounted, path):
+    """A reader asks once more at the end of a listing; what became of the runs meanwhile is no part of it."""
+    descriptor = os.open(mounted.path / path, os.O_RDONLY)
+    try:
+        first = entries_of(descriptor)
+        assert sorted(first) == names(mounted, path)
+        write_run(mounted.runs, "chatdev", "earlier", "verified", tokens=(10**6, 0), start="2025-01-01T08:00:00Z")
+        assert entries_of(descriptor) == []
+    finally:
+        os.close(descriptor)
