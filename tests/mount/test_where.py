@@ -284,3 +284,19 @@ def test_a_listing_ends_where_it_ended(mounted, path):
         assert entries_of(descriptor) == []
     finally:
         os.close(descriptor)
+
+
+def test_a_query_has_the_length_of_a_path_at_most(mounted):
+    """However deep somebody walks into it: every level knows all predicates before it."""
+    descriptor = os.open(mounted.path / "where", os.O_PATH)
+    depth, predicate = 0, "status=" + "+".join(["failed"] * 30)
+    try:
+        while depth < 100:
+            deeper = os.open(predicate, os.O_PATH, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = deeper
+            depth += 1
+    except OSError as error:
+        assert error.errno == errno.ENAMETOOLONG
+    os.close(descriptor)
+    assert 10 < depth < 50
