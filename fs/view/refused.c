@@ -2,7 +2,7 @@
  * Queries that were refused, and why: in the log, and the last of them in `.runsfs/errors`, for who typed a
  * path and got no more than "No such file or directory".
  */
-#include "fs/view/view.h"
+#include "fs/view/report.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include <stdlib.h>
@@ -90,7 +90,9 @@ void refused_render(struct fs *fs, struct buffer *text)
         char at[32];
         gmtime_r(&refusal->at.tv_sec, &utc);
         strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%SZ", &utc);
-        buffer_append_format(text, "%s query %s: %s", at, refusal->path, refusal->reason);
+        buffer_append_format(text, "%s query ", at);
+        report_append_printable(text, slice_of(refusal->path));
+        buffer_append_format(text, ": %s", refusal->reason);
         if (refusal->times > 1)
             buffer_append_format(text, " (%u times)", refusal->times);
         buffer_append_byte(text, '\n');

@@ -300,3 +300,14 @@ def test_a_query_has_the_length_of_a_path_at_most(mounted):
         assert error.errno == errno.ENAMETOOLONG
     os.close(descriptor)
     assert 10 < depth < 50
+
+
+def test_a_refusal_is_one_line(mounted):
+    lines = (mounted.path / ".runsfs" / "errors").read_text().splitlines()
+    assert not os.path.exists(mounted.path / "where" / "nothing=1\n2025-01-01T00:00:00Z chatdev: \x1b[31mforged")
+    added = (mounted.path / ".runsfs" / "errors").read_text().splitlines()
+    assert len(added) == len(lines) + 1 and added[-1].isprintable() and "forged" in added[-1]
+    (mounted.runs / "chatdev" / "odd\nname").mkdir()
+    (mounted.runs / "chatdev" / "odd\nname" / "metrics.json").write_text("{")
+    faults = (mounted.path / ".runsfs" / "errors").read_text().splitlines()
+    assert len(faults) == len(added) + 1 and faults[0].startswith("chatdev/odd\\x0aname/metrics.json: ")
