@@ -253,6 +253,15 @@ void git_find_big_files(const char *source_path, int source_fd, struct finding_l
     buffer_free(&out);
 }
 
+bool git_has_block(int source_fd)
+{
+    struct buffer content = {0};
+    bool has = file_read_bounded(source_fd, ".gitignore", IGNORE_FILE_BYTES, &content, NULL) == 0 &&
+               ignore_has_block(buffer_slice(&content));
+    buffer_free(&content);
+    return has;
+}
+
 void git_findings(const char *source_path, int source_fd, const struct config *config,
                   struct finding_list *findings)
 {

@@ -270,3 +270,22 @@ def test_check_names_big_files_that_git_would_take(source):
     assert runs_command("check", "-C", source).returncode == 0
     make_file(source, "chatdev/run-1/report.md", 2_000_000)
     assert "chatdev/run-1/report.md: 2.0 MB" in runs_command("check", "-C", source).stdout
+
+
+def test_check_says_what_is_in_the_way_of_the_rules(source):
+    run = pathlib.Path(write_run(source, "chatdev", "run-1"))
+    write_manifest(source)
+    make_file(run, "workspace/code.py", 100)
+    (run / ".gitignore").write_text("*.json\n")
+    git(source, "init", "-q")
+    git(source, "add", "-f", "chatdev/run-1/workspace/code.py")
+    assert runs_command("check", "-C", source).returncode == 0  # nobody has asked for rules
+    init = runs_command("init", source)
+    check = runs_command("check", "-C", source)
+    assert init.returncode == check.returncode == 1
+    assert "chatdev/run-1/workspace/code.py: Git has this file already" in check.stdout
+    assert "chatdev/run-1/.gitignore: line 1" in check.stdout
+    assert init.stdout.splitlines()[1:] == check.stdout.splitlines()[:-1]
+    (run / ".gitignore").unlink()
+    git(source, "rm", "-q", "--cached", "-r", ".")
+    assert succeeded(runs_command("check", "-C", source))
