@@ -72,8 +72,11 @@ void refused_add(struct fs *fs, const char *path, const char *reason)
         refusal = (struct refusal){
             memory_copy_text(path, strlen(path)), memory_copy_text(reason, strlen(reason)), {0}, 0};
     }
-    clock_gettime(CLOCK_REALTIME, &refusal.at);
-    refusal.times++;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (!again || now.tv_sec - refusal.at.tv_sec > 1) /* one ls looks several times */
+        refusal.times++;
+    refusal.at = now;
     refusals->list[refusals->count++] = refusal;
     pthread_mutex_unlock(&refusals->lock);
     if (!again) /* a shell's completion asks for the same over and over */
