@@ -67,6 +67,8 @@ static bool hides_tracked(struct slice pattern, const struct config *config)
     static const char usual[] = "README.md";
     CLEANUP_FREE char *text = memory_copy_text(pattern.bytes, pattern.length);
     const char *rule = text[0] == '/' ? text + 1 : text;
+    while (strncmp(rule, "**/", 3) == 0) /* in any directory, this one too */
+        rule += 3;
     bool hides = config_is_tracked(config, usual) && is_matched(rule, usual);
     for (size_t i = 0; !hides && i < config->tracked_count; i++) {
         CLEANUP_FREE char *example = example_of(config->tracked[i]);

@@ -174,9 +174,10 @@ def test_rules_in_a_run_outrank_the_block(repository, name):
     assert "chatdev/run/workspace/big" in taken(repository)
 
 
-def test_rules_in_a_run_that_hide_tracked_files(repository):
-    (repository / "chatdev/run/.gitignore").write_text("*.log\n*.txt\n")
-    assert 'line 2, "*.txt"' in finding(repository, "chatdev/run/.gitignore")
+@pytest.mark.parametrize("rule", ["*.txt", "**/commit.txt", "/**/*.txt"])
+def test_rules_in_a_run_that_hide_tracked_files(repository, rule):
+    (repository / "chatdev/run/.gitignore").write_text(f"*.log\n{rule}\n")
+    assert f'line 2, "{rule}"' in finding(repository, "chatdev/run/.gitignore")
     assert "chatdev/run/commit.txt" not in taken(repository)
 
 
