@@ -107,8 +107,7 @@ static void take_entry(const struct raw_entry *raw, struct tree_entry *entry)
     }
 }
 
-/* An array of that many entries, with room for the names behind it. */
-static struct tree *tree_of(const char *bytes, size_t length)
+struct tree *tree_parse(const char *bytes, size_t length)
 {
     const char *end = bytes + length;
     struct raw_entry raw;
@@ -136,13 +135,13 @@ int tree_read(struct repository *repository, const struct object_id *id, struct 
 {
     git_odb_object *object;
     if (object_id_is_none(id)) {
-        *tree = tree_of("", 0);
+        *tree = tree_parse("", 0);
         return 0;
     }
     int error = read_object(repository, id, GIT_OBJECT_TREE, &object);
     if (error)
         return error;
-    *tree = tree_of(git_odb_object_data(object), git_odb_object_size(object));
+    *tree = tree_parse(git_odb_object_data(object), git_odb_object_size(object));
     git_odb_object_free(object);
     return 0;
 }

@@ -75,6 +75,8 @@ struct tree {
  * Entries whose names could not stand in a directory (".", "..", "/" in it, longer than a name can be) are
  * left out. */
 int tree_read(struct repository *repository, const struct object_id *id, struct tree **tree);
+/* The same of an object's bytes, whatever they are: what is no entry ends it. */
+struct tree *tree_parse(const char *bytes, size_t length);
 /* The entry of that name, or NULL. */
 const struct tree_entry *tree_find(const struct tree *tree, const char *name);
 /* One entry without reading out the whole tree. 0; -ENOENT; -EIO. name of *entry is not set. */
