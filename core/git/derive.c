@@ -37,7 +37,7 @@ struct kept_run {
 struct deriver {
     struct repository *repository;
     struct known_rules *known;
-    struct kept_run *runs;  /* the longest unused first */
+    struct kept_run *runs;  /* the first made first */
     struct run_state state; /* the last that was given out; its fields are a kept run's */
 };
 
@@ -327,9 +327,7 @@ int deriver_run(struct deriver *deriver, const struct rules *rules, const struct
     key.tree = *run_tree;
     *state = &deriver->state;
     HASH_FIND(hh, deriver->runs, &key, sizeof(key), run);
-    if (run) { /* the last to be forgotten */
-        HASH_DEL(deriver->runs, run);
-        HASH_ADD(hh, deriver->runs, key, sizeof(run->key), run);
+    if (run) {
         deriver->state = (struct run_state){.is_run = run->is_run,
                                             .is_whole = run->is_whole,
                                             .fields = run->fields,
