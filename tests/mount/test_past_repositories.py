@@ -339,19 +339,12 @@ def test_attributes(repository, mount):
 # --- who may look ------------------------------------------------------------------------------------------------------
 
 
-def allow_others(repository, mount, place):
-    """A mount of it for all users, who find it open: what the kernel asks first may be overtaken by what it is told."""
-    mounted = mount(repository.source, "allow_other", at=place)
-    assert poll(lambda: as_user(2345, 2345, [], os.listdir, mounted.path) != "EACCES")
-    return mounted
-
-
 @needs_root
 def test_other_users_see_what_git_lets_them_see(open_tmp, mount):
     """The repository belongs to one user, whose rights are enough; what is root's own is of no concern."""
     repository = fill(Repository.create(open_tmp / "repository"))
     subprocess.run(["chown", "-R", "1234:1234", repository.top], check=True)
-    at = allow_others(repository, mount, open_tmp / "mount").path / "at"
+    at = mount(repository.source, "allow_other", at=open_tmp / "mount").path / "at"
     for who in ((1234, 1234, []), (2345, 2345, [])):
         assert as_user(*who, os.listdir, at / "HEAD" / "runs") in (["baes", "ghspec"], ["ghspec", "baes"])
         assert as_user(*who, read_bytes, at / "HEAD" / "runs" / "ghspec" / "run-2" / "metrics.json")
@@ -363,7 +356,7 @@ def test_objects_closed_to_others_are_closed_here(open_tmp, mount):
     repository = fill(Repository.create(open_tmp / "repository"))
     subprocess.run(["chown", "-R", "1234:1234", repository.top], check=True)
     (repository.top / ".git" / "objects").chmod(0o700)
-    mounted = allow_others(repository, mount, open_tmp / "mount")
+    mounted = mount(repository.source, "allow_other", at=open_tmp / "mount")
     at = mounted.path / "at"
     owner, other = (1234, 1234, []), (2345, 2345, [])
     assert as_user(*owner, os.listdir, at / "HEAD" / "runs") in (["baes", "ghspec"], ["ghspec", "baes"])
