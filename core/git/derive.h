@@ -20,7 +20,8 @@ struct rules {
 /* Of one repository, which must outlive it; used by one thread at a time, like it. */
 struct deriver;
 struct deriver *deriver_create(struct repository *repository);
-void deriver_free(struct deriver *deriver);
+void deriver_free(struct deriver *deriver); /* may be NULL */
+struct repository *deriver_repository(const struct deriver *deriver);
 
 /* The rules of the source's tree: 0 and *rules, owned by the deriver; the same pointer for the same
  * runsfs.json. -EIO. */
@@ -31,7 +32,7 @@ typedef int place_visitor(const char *path, const struct object_id *run_tree, vo
 /* Every such directory in the source's tree. 0; visit's result that was not 0; -EIO. */
 int deriver_each_place(struct deriver *deriver, const struct rules *rules,
                        const struct object_id *source_tree, place_visitor *visit, void *context);
-/* Those that differ between two trees of the source, in order of their paths' components; NULL for the side
+/* Those that differ between two trees of the source, in Git's order of their names; NULL for the side
  * where there is none. Costs reading what differs, not what is there. */
 typedef int change_visitor(const char *path, const struct object_id *old_run_tree,
                            const struct object_id *new_run_tree, void *context);

@@ -15,9 +15,9 @@ struct past {
     char *manifest_name;       /* of the file in the source: the configuration's, or that which is there */
 };
 
-/* last_updated is the recorded manifest's; where the tree has none, time_s (since 1970). 0 and *past, to be
- * freed; -EIO where an object is missing. */
-int past_create(struct deriver *deriver, const struct object_id *source_tree, int64_t time_s,
+/* last_updated is the recorded manifest's; where the tree has none, made_at, or null without one. 0 and
+ * *past, to be freed; -EIO where an object is missing. */
+int past_create(struct deriver *deriver, const struct object_id *source_tree, const struct timespec *made_at,
                 struct past **past);
 void past_free(struct past *past);
 /* The tree of a run in its index. */

@@ -39,6 +39,10 @@ const char *repository_error(void);
 /* The path of the source below the top of the working tree, without "/" at its ends; "" where it is the top.
  */
 const char *repository_prefix(const struct repository *repository);
+/* The name of the source's own directory, which is the framework of runs directly in it. */
+const char *repository_source_name(const struct repository *repository);
+/* The top of the working tree, with "/" at its end. */
+const char *repository_top(const struct repository *repository);
 /* The directory .git itself (of a linked working tree: its own one), with "/" at its end. */
 const char *repository_directory(const struct repository *repository);
 /* Where its objects lie, with "/" at its end. */

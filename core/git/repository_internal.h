@@ -6,12 +6,25 @@
 
 #include "core/git/repository.h"
 #include <git2.h>
+#include <uthash.h>
+
+struct step;
 
 struct repository {
     git_repository *handle;
     git_odb *objects;
-    char *prefix, *object_directory;
+    char *prefix, *source_name, *object_directory;
+    struct step *steps; /* revision.c's: ways from commit to commit that were gone already */
+    struct object_id recent_head, *recent; /* the last commits that changed the source, from that HEAD on */
+    size_t recent_count, recent_wanted;
 };
+
+/* revision.c: frees what it keeps. */
+void revisions_forget(struct repository *repository);
+/* Git's order of a tree's entries: that of their names' bytes, directories as if they ended in "/". */
+int tree_name_compare(const char *a, bool a_is_directory, const char *b, bool b_is_directory);
+/* commit_read of an object that is there already. */
+int commit_of(struct repository *repository, git_commit *object, struct commit *commit);
 
 /* What libgit2 answered as a negative errno: -ENOENT for what is not there or not to be understood, -EPERM
  * for another's, -EIO for all that is broken. Keeps libgit2's words for repository_error. */

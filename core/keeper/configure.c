@@ -14,14 +14,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The text by which a run stands in a view of the configuration. */
-static struct slice view_text(const struct run *run, size_t view, struct buffer *scratch, void *context)
-{
-    const struct keeper *keeper = context;
-    struct field_value value = field_value_of(keeper->view_fields[view], run, true, scratch);
-    return value.is_present ? value.text : SLICE_ABSENT;
-}
-
 static bool is_plain(const struct config *config)
 {
     const struct config_layout *layout = &config->layouts[0];
@@ -29,26 +21,6 @@ static bool is_plain(const struct config *config)
         if (strcmp(layout->components[i], "*") != 0)
             return false;
     return config->layout_count == 1 && config->exclude_count == 0;
-}
-
-static void configure_index(struct keeper *keeper)
-{
-    const struct config *config = keeper->config;
-    struct index_view views[LIMIT_CONFIG_VIEWS];
-    size_t count = 0;
-    for (size_t i = FACET_BUILT_IN; i < config->view_count; i++) {
-        views[count] = (struct index_view){config->views[i].directory, config->views[i].field};
-        keeper->view_fields[count++] = field_find(keeper->fields, slice_of(config->views[i].field));
-    }
-    struct index_setup setup = {
-        .source_name = slice_of(keeper->source_name),
-        .file_count = keeper->plan->file_count,
-        .view_count = count,
-        .views = views,
-        .view_text = view_text,
-        .context = keeper,
-    };
-    index_configure(keeper->index, &setup);
 }
 
 /* Takes over the reference. No run is in the index. */
@@ -64,7 +36,7 @@ static void take_over(struct keeper *keeper, struct config *config)
     keeper->config = config;
     keeper->fields = field_set_create(config);
     keeper->is_plain = is_plain(config);
-    configure_index(keeper);
+    query_views_configure(&keeper->views, keeper->index, keeper->plan, keeper->fields, keeper->source_name);
 }
 
 static struct file_stamp stamp_of(const struct stat *st)

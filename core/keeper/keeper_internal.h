@@ -9,6 +9,7 @@
 #include "core/keeper/keeper.h"
 #include "core/keeper/member.h"
 #include "core/manifest/existing.h"
+#include "core/query/views.h"
 #include <pthread.h>
 
 /* One note: a whole look at member (name NULL), or a look at the entry `name` in it. */
@@ -50,8 +51,7 @@ struct keeper {
     struct config *config; /* a reference; this and the next three are changed by configure.c */
     struct run_plan *plan; /* notes_lock guards it as well */
     struct field_set *fields;
-    const struct field
-        *view_fields[LIMIT_CONFIG_VIEWS]; /* by which runs stand in the configuration's views */
+    struct query_views views;
     bool is_plain;                  /* the layout asks for no more than a depth, and nothing is excluded */
     struct file_stamp config_stamp; /* of the file that was last read; all zero for none */
     bool config_is_broken; /* as it was found at opening */

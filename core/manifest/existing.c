@@ -333,3 +333,42 @@ void existing_restore_last_updated(struct index *index, const struct snapshot *o
     set_last_updated(index, text_of(&last_updated, &buffer));
     buffer_free(&buffer);
 }
+
+/* The value of last_updated, wherever in the text it stands. */
+static void find_last_updated(struct slice bytes, struct known_member *last_updated, struct members *top)
+{
+    struct known_member known[TOP_COUNT] = {0};
+    struct json_reader reader;
+    if (existing_read_head(bytes, known)) {
+        *last_updated = known[TOP_LAST_UPDATED];
+        return;
+    }
+    json_reader_init(&reader, bytes);
+    if (json_next(&reader) == JSON_OBJECT_BEGIN) {
+        members_read(top, &reader, existing_top_names, TOP_COUNT);
+        *last_updated = top->known[TOP_LAST_UPDATED];
+    }
+    json_reader_finish(&reader);
+}
+
+void existing_keep_last_updated(struct index *index, struct slice bytes, const struct timespec *otherwise)
+{
+    struct known_member last_updated = {0};
+    struct members top = {0};
+    struct buffer buffer = {0};
+    members_clear(&top);
+    find_last_updated(bytes, &last_updated, &top);
+    struct slice text = text_of(&last_updated, &buffer);
+    if (!text.bytes && otherwise) {
+        buffer_clear(&buffer);
+        render_time(&buffer, *otherwise);
+        text = buffer_slice(&buffer);
+    }
+    index->is_undated = !text.bytes;
+    if (text.bytes)
+        set_last_updated(index, text);
+    else
+        index_touch(index);
+    buffer_free(&buffer);
+    members_free(&top);
+}

@@ -31,5 +31,8 @@ void existing_written(struct index *index);
 /* Undoes the move of last_updated, where the content came back to what `on_disk` says. Call with
  * snapshot_same_content true. */
 void existing_restore_last_updated(struct index *index, const struct snapshot *on_disk);
+/* For an index of the past, which does not change any more: last_updated is what bytes, a manifest that was
+ * adopted, have there; where they have none, that time, or null without one. */
+void existing_keep_last_updated(struct index *index, struct slice bytes, const struct timespec *otherwise);
 
 #endif

@@ -27,6 +27,7 @@ struct index {
     uint64_t generation;
     struct timespec changed_at;
     struct slice last_updated; /* taken over from a file; absent: it is changed_at */
+    bool is_undated;           /* it is null: of a past that had no manifest */
     struct slice extras;       /* JSON members that somebody added to the manifest, laid out; or absent */
     struct snapshot *current;  /* the last that was taken; NULL before the first */
     struct buffer scratch;     /* for rendering */

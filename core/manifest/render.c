@@ -109,7 +109,10 @@ void render_header(struct buffer *out, struct slice last_updated, size_t run_cou
 {
     APPEND(out, "{\n  \"version\": \"1.0\",\n  \"last_updated\": ");
     *from = out->length;
-    json_append_string(out, last_updated);
+    if (last_updated.bytes)
+        json_append_string(out, last_updated);
+    else
+        APPEND(out, "null");
     *to = out->length;
     APPEND(out, ",\n  \"total_runs\": ");
     append_number(out, run_count);

@@ -14,7 +14,8 @@
 
 /* A run's entry with the "," before it that the first of all does not have. */
 void render_entry(struct buffer *out, const struct run *run);
-/* All before the first entry's line. from and to tell where the bytes of last_updated's value stand. */
+/* All before the first entry's line; an absent last_updated is null. from and to tell where the bytes of
+ * last_updated's value stand. */
 void render_header(struct buffer *out, struct slice last_updated, size_t run_count,
                    const struct framework_list *frameworks, size_t *from, size_t *to);
 /* All behind the last entry; extras are laid out already. */

@@ -39,7 +39,7 @@ static void add_header(struct snapshot *snapshot, struct index *index)
 {
     struct buffer now = {0};
     struct slice last_updated = index->last_updated;
-    if (!last_updated.bytes) {
+    if (!last_updated.bytes && !index->is_undated) {
         render_time(&now, index->changed_at);
         last_updated = buffer_slice(&now);
     }

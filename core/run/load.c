@@ -158,8 +158,7 @@ int file_read_bounded(int directory_fd, const char *name, uint64_t limit_bytes, 
     return result;
 }
 
-/* Why a file of this type, which gave this error, was not read. Static text. */
-static const char *describe_error(mode_t type, int error)
+const char *run_file_fault(mode_t type, int error)
 {
     switch (type) {
     case S_IFREG:
@@ -226,14 +225,13 @@ static int load_file(const struct run_plan *plan, int run_fd, size_t file, struc
         return result;
     state->is_run = true;
     if (result < 0)
-        state->faults[file].reason = describe_error(finding.type, -result);
+        state->faults[file].reason = run_file_fault(finding.type, -result);
     else
         *content = buffer_slice(buffer);
     return 0;
 }
 
-/* Fills in the fields; a fault of reading stays, one of the content is added. */
-static void derive(const struct run_plan *plan, struct run_state *state, const struct slice *contents)
+void run_state_derive(const struct run_plan *plan, struct run_state *state, const struct slice *contents)
 {
     struct run_fault faults[RUN_FILES_AT_MOST];
 
@@ -276,7 +274,7 @@ int run_load(const struct run_plan *plan, int run_fd, struct run_state *state)
     if (result < 0)
         *state = (struct run_state){.file_count = plan->file_count};
     else if (state->is_run)
-        derive(plan, state, contents);
+        run_state_derive(plan, state, contents);
     state->is_fresh = run_stamps_are_fresh(state->stamps, plan->file_count, began_ns);
     for (size_t i = 0; i < plan->file_count; i++)
         buffer_free(&buffers[i]);

@@ -8,6 +8,7 @@
 
 #include "core/base/limits.h"
 #include "core/run/fields.h"
+#include <sys/types.h>
 
 /* Files of a plan, at most. */
 #define RUN_FILES_AT_MOST LIMIT_CONFIG_FILES
@@ -45,7 +46,12 @@ int64_t run_clock_ns(void);
  * stamp? Filesystems tell times apart by their own ticks, of up to 2 s. */
 bool run_stamps_are_fresh(const struct file_stamp *stamps, size_t count, int64_t at_ns);
 bool file_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
+/* From the contents of the plan's files (absent for one that is not there, or has a fault in state already)
+ * to the rest of a state: its fields and is_whole. A fault that is there stays, one of a content is added. */
+void run_state_derive(const struct run_plan *plan, struct run_state *state, const struct slice *contents);
 void run_state_free(struct run_state *state);
+/* Why a file of this type, which gave this error (a positive errno), is not read. Static text. */
+const char *run_file_fault(mode_t type, int error);
 /* "line 3, column 7: not an object" and the like, into text. */
 void run_fault_describe(const struct run_fault *fault, char *text, size_t size_bytes);
 

@@ -1,0 +1,278 @@
+/*
+ * Objects: ids, trees, blobs and commits, read from the database as they stand there.
+ */
+#include "core/base/limits.h"
+#include "core/base/memory.h"
+#include "core/git/repository_internal.h"
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+bool object_id_is_none(const struct object_id *id)
+{
+    static const struct object_id none;
+    return object_id_equal(id, &none);
+}
+
+bool object_id_equal(const struct object_id *a, const struct object_id *b)
+{
+    return memcmp(a->bytes, b->bytes, OBJECT_ID_BYTES) == 0;
+}
+
+void object_id_format(const struct object_id *id, char text[OBJECT_ID_DIGITS + 1])
+{
+    git_oid oid = oid_of(id);
+    git_oid_tostr(text, OBJECT_ID_DIGITS + 1, &oid);
+}
+
+bool object_id_parse(const char *text, struct object_id *id)
+{
+    git_oid oid;
+    for (size_t i = 0; i < OBJECT_ID_DIGITS; i++)
+        if (!isxdigit((unsigned char)text[i]))
+            return false;
+    if (text[OBJECT_ID_DIGITS] != '\0' || git_oid_fromstrn(&oid, text, OBJECT_ID_DIGITS) != 0)
+        return false;
+    *id = id_of(&oid);
+    return true;
+}
+
+/* The object, which must be of that type. 0, to be freed with git_odb_object_free; -EIO. */
+static int read_object(struct repository *repository, const struct object_id *id, git_object_t type,
+                       git_odb_object **object)
+{
+    git_oid oid = oid_of(id);
+    if (repository_result(git_odb_read(object, repository->objects, &oid)) != 0)
+        return -EIO;
+    if (git_odb_object_type(*object) == type)
+        return 0;
+    repository_fail(-EIO, "object %s is a %s, not a %s", git_oid_tostr_s(&oid),
+                    git_object_type2string(git_odb_object_type(*object)), git_object_type2string(type));
+    git_odb_object_free(*object);
+    return -EIO;
+}
+
+/* ---- trees ---- */
+
+/* One entry of a tree's bytes: `<octal mode> <name>\0<20 bytes>`; its beginning is moved behind it. False
+ * where there is none any more, or the bytes are no tree's. */
+struct raw_entry {
+    unsigned mode;
+    const char *name;
+    size_t name_length;
+    const unsigned char *id;
+};
+
+static bool next_entry(const char **at, const char *end, struct raw_entry *entry)
+{
+    const char *space = memchr(*at, ' ', (size_t)(end - *at));
+    const char *zero = space ? memchr(space, '\0', (size_t)(end - space)) : NULL;
+    if (!zero || end - zero < 1 + OBJECT_ID_BYTES)
+        return false;
+    entry->mode = 0;
+    for (const char *digit = *at; digit < space; digit++)
+        entry->mode = entry->mode * 8 + (unsigned)(*digit - '0');
+    entry->name = space + 1;
+    entry->name_length = (size_t)(zero - entry->name);
+    entry->id = (const unsigned char *)zero + 1;
+    *at = zero + 1 + OBJECT_ID_BYTES;
+    return true;
+}
+
+static bool is_name(const struct raw_entry *entry)
+{
+    return entry->name_length > 0 && entry->name_length <= LIMIT_NAME_BYTES &&
+           strcmp(entry->name, ".") != 0 && strcmp(entry->name, "..") != 0 &&
+           !memchr(entry->name, '/', entry->name_length);
+}
+
+static void take_entry(const struct raw_entry *raw, struct tree_entry *entry)
+{
+    memcpy(entry->id.bytes, raw->id, OBJECT_ID_BYTES);
+    switch (raw->mode & S_IFMT) {
+    case S_IFREG:
+        entry->mode = S_IFREG | (raw->mode & 0100 ? 0755 : 0644);
+        break;
+    case S_IFLNK:
+        entry->mode = S_IFLNK | 0777;
+        break;
+    case S_IFDIR:
+        entry->mode = S_IFDIR | 0755;
+        break;
+    default: /* a commit of another repository */
+        entry->mode = S_IFDIR | 0755;
+        entry->id = (struct object_id){{0}};
+    }
+}
+
+/* An array of that many entries, with room for the names behind it. */
+static struct tree *tree_of(const char *bytes, size_t length)
+{
+    const char *end = bytes + length;
+    struct raw_entry raw;
+    size_t count = 0, name_bytes = 0;
+    for (const char *at = bytes; next_entry(&at, end, &raw);) {
+        count++;
+        name_bytes += raw.name_length + 1;
+    }
+    struct tree *tree = memory_alloc(sizeof(*tree) + count * sizeof(tree->entries[0]) + name_bytes);
+    char *names = (char *)&tree->entries[count];
+    tree->count = 0;
+    for (const char *at = bytes; next_entry(&at, end, &raw);) {
+        if (!is_name(&raw))
+            continue;
+        struct tree_entry *entry = &tree->entries[tree->count++];
+        take_entry(&raw, entry);
+        memcpy(names, raw.name, raw.name_length + 1);
+        entry->name = names;
+        names += raw.name_length + 1;
+    }
+    return tree;
+}
+
+int tree_read(struct repository *repository, const struct object_id *id, struct tree **tree)
+{
+    git_odb_object *object;
+    if (object_id_is_none(id)) {
+        *tree = tree_of("", 0);
+        return 0;
+    }
+    int error = read_object(repository, id, GIT_OBJECT_TREE, &object);
+    if (error)
+        return error;
+    *tree = tree_of(git_odb_object_data(object), git_odb_object_size(object));
+    git_odb_object_free(object);
+    return 0;
+}
+
+const struct tree_entry *tree_find(const struct tree *tree, const char *name)
+{
+    /* A file and a directory of one beginning stand at different places: each is looked for by its own order.
+     */
+    for (int as_directory = 0; as_directory <= 1; as_directory++) {
+        size_t low = 0, high = tree->count;
+        while (low < high) {
+            size_t middle = low + (high - low) / 2;
+            const struct tree_entry *entry = &tree->entries[middle];
+            int order = tree_name_compare(entry->name, S_ISDIR(entry->mode), name, as_directory);
+            if (order == 0)
+                return entry;
+            if (order < 0)
+                low = middle + 1;
+            else
+                high = middle;
+        }
+    }
+    return NULL;
+}
+
+int tree_name_compare(const char *a, bool a_is_directory, const char *b, bool b_is_directory)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    unsigned char end_a = (unsigned char)(!*a && a_is_directory ? '/' : *a);
+    unsigned char end_b = (unsigned char)(!*b && b_is_directory ? '/' : *b);
+    return end_a < end_b ? -1 : end_a > end_b;
+}
+
+int tree_entry_of(struct repository *repository, const struct object_id *tree, const char *name,
+                  struct tree_entry *entry)
+{
+    git_odb_object *object;
+    size_t length = strlen(name);
+    if (object_id_is_none(tree))
+        return -ENOENT;
+    int error = read_object(repository, tree, GIT_OBJECT_TREE, &object);
+    if (error)
+        return error;
+    const char *at = git_odb_object_data(object), *end = at + git_odb_object_size(object);
+    error = -ENOENT;
+    for (struct raw_entry raw; error && next_entry(&at, end, &raw);) {
+        if (raw.name_length != length || memcmp(raw.name, name, length) != 0)
+            continue;
+        take_entry(&raw, entry);
+        entry->name = NULL;
+        error = 0;
+    }
+    git_odb_object_free(object);
+    return error;
+}
+
+/* ---- blobs ---- */
+
+int blob_size(struct repository *repository, const struct object_id *id, uint64_t *size_bytes)
+{
+    git_oid oid = oid_of(id);
+    size_t size;
+    git_object_t type;
+    if (repository_result(git_odb_read_header(&size, &type, repository->objects, &oid)) != 0)
+        return -EIO;
+    if (type != GIT_OBJECT_BLOB)
+        return repository_fail(-EIO, "object %s is no blob", git_oid_tostr_s(&oid));
+    *size_bytes = size;
+    return 0;
+}
+
+int blob_read(struct repository *repository, const struct object_id *id, uint64_t limit_bytes,
+              struct buffer *content)
+{
+    git_odb_object *object;
+    uint64_t size;
+    int error = blob_size(repository, id, &size);
+    if (error == 0 && size > limit_bytes)
+        error =
+            repository_fail(-EFBIG, "the file is larger than %llu MB", (unsigned long long)limit_bytes >> 20);
+    if (error == 0)
+        error = read_object(repository, id, GIT_OBJECT_BLOB, &object);
+    if (error)
+        return error;
+    error = buffer_reserve(content, git_odb_object_size(object));
+    if (error == 0)
+        buffer_append(content, git_odb_object_data(object), git_odb_object_size(object));
+    git_odb_object_free(object);
+    return error;
+}
+
+/* ---- commits ---- */
+
+/* The tree of the source in that of the whole working tree. */
+static int source_tree(struct repository *repository, const git_oid *top, struct object_id *tree)
+{
+    char name[LIMIT_NAME_BYTES + 1];
+    *tree = id_of(top);
+    for (const char *at = repository->prefix; *at;) {
+        size_t length = strcspn(at, "/");
+        struct tree_entry entry;
+        memcpy(name, at, length);
+        name[length] = '\0';
+        int error = tree_entry_of(repository, tree, name, &entry);
+        if (error && error != -ENOENT)
+            return error;
+        *tree = error || !S_ISDIR(entry.mode) ? (struct object_id){{0}} : entry.id;
+        at += length + (at[length] == '/');
+    }
+    return 0;
+}
+
+int commit_of(struct repository *repository, git_commit *object, struct commit *commit)
+{
+    commit->id = id_of(git_commit_id(object));
+    commit->time_s = git_commit_time(object);
+    return source_tree(repository, git_commit_tree_id(object), &commit->tree);
+}
+
+int commit_read(struct repository *repository, const struct object_id *id, struct commit *commit)
+{
+    git_oid oid = oid_of(id);
+    git_commit *object;
+    int error = repository_result(git_commit_lookup(&object, repository->handle, &oid));
+    if (error)
+        return error;
+    error = commit_of(repository, object, commit);
+    git_commit_free(object);
+    return error;
+}

@@ -1,0 +1,136 @@
+/*
+ * An index of the past. It is filled in one go and never changes; what the present's has from the disk (the
+ * manifest that stands there, its name) is here the tree's.
+ */
+#include "core/git/past.h"
+#include "core/base/memory.h"
+#include "core/git/repository_internal.h"
+#include "core/manifest/existing.h"
+#include "core/query/views.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct past_place {
+    size_t path_at; /* in paths */
+    struct object_id tree;
+};
+
+struct past_internal {
+    struct past past;
+    struct query_views views;
+    struct past_place *places; /* a run's owner is one of them */
+    size_t count, capacity;
+    struct buffer paths; /* NUL-terminated */
+};
+
+static int add_place(const char *path, const struct object_id *run_tree, void *context)
+{
+    struct past_internal *past = context;
+    if (past->count == past->capacity) {
+        past->capacity = past->capacity ? past->capacity * 2 : 64;
+        past->places = memory_resize(past->places, past->capacity * sizeof(*past->places));
+    }
+    past->places[past->count++] = (struct past_place){past->paths.length, *run_tree};
+    buffer_append(&past->paths, path, strlen(path) + 1);
+    return 0;
+}
+
+static int put_runs(struct past_internal *past, struct deriver *deriver)
+{
+    int error = 0;
+    index_begin_filling(past->past.index);
+    for (size_t i = 0; i < past->count && error == 0; i++) {
+        const char *path = past->paths.bytes + past->places[i].path_at, *slash = strrchr(path, '/');
+        struct slice place = {path, slash ? (size_t)(slash - path) : 0};
+        struct slice name = slice_of(slash ? slash + 1 : path);
+        const struct run_state *state;
+        bool changed;
+        error = deriver_run(deriver, past->past.rules, &past->places[i].tree, &state);
+        if (error == 0 && state->is_run)
+            index_put(past->past.index, place, name, state, &changed)->owner = &past->places[i];
+    }
+    index_end_filling(past->past.index);
+    return error;
+}
+
+/* The manifest's name in a tree, and what stands there. */
+static int find_manifest(struct past_internal *past, struct repository *repository,
+                         const struct object_id *source_tree, struct buffer *content)
+{
+    static const char *const names[] = {"runs_manifest.json", "manifest.json"};
+    const char *name = past->past.rules->config->manifest_name;
+    struct tree_entry entry;
+    int error = -ENOENT;
+    if (name) {
+        error = tree_entry_of(repository, source_tree, name, &entry);
+    } else {
+        for (size_t i = 0; i < 2 && error == -ENOENT; i++)
+            error = tree_entry_of(repository, source_tree, name = names[i], &entry);
+        if (error)
+            name = names[0];
+    }
+    past->past.manifest_name = memory_copy_text(name, strlen(name));
+    if (error == 0 && S_ISREG(entry.mode))
+        error = blob_read(repository, &entry.id, LIMIT_MANIFEST_BYTES, content);
+    return error == -ENOENT || error == -EFBIG ? 0 : error;
+}
+
+static int adopt_manifest(struct past_internal *past, struct repository *repository,
+                          const struct object_id *source_tree, const struct timespec *made_at)
+{
+    struct buffer content = {0};
+    struct index *index = past->past.index;
+    int error = find_manifest(past, repository, source_tree, &content);
+    if (error == 0) {
+        enum existing_verdict verdict = existing_adopt(index, buffer_slice(&content), false, NULL);
+        bool is_read = verdict != EXISTING_BROKEN && verdict != EXISTING_EMPTY;
+        existing_keep_last_updated(index, is_read ? buffer_slice(&content) : SLICE_LITERAL(""), made_at);
+        past->past.manifest = snapshot_take(index);
+    }
+    buffer_free(&content);
+    return error;
+}
+
+int past_create(struct deriver *deriver, const struct object_id *source_tree, const struct timespec *made_at,
+                struct past **created)
+{
+    struct repository *repository = deriver_repository(deriver);
+    struct past_internal *past = memory_alloc_zeroed(1, sizeof(*past));
+    int error = deriver_rules(deriver, source_tree, &past->past.rules);
+    past->past.index = index_create();
+    if (error == 0) {
+        const struct rules *rules = past->past.rules;
+        query_views_configure(&past->views, past->past.index, rules->plan, rules->fields,
+                              repository_source_name(repository));
+        error = deriver_each_place(deriver, rules, source_tree, add_place, past);
+    }
+    if (error == 0)
+        error = put_runs(past, deriver);
+    if (error == 0)
+        error = adopt_manifest(past, repository, source_tree, made_at);
+    if (error == 0)
+        *created = &past->past;
+    else
+        past_free(&past->past);
+    return error;
+}
+
+void past_free(struct past *past)
+{
+    struct past_internal *internal = (struct past_internal *)past;
+    if (!past)
+        return;
+    snapshot_unref(past->manifest);
+    index_destroy(past->index);
+    free(past->manifest_name);
+    free(internal->places);
+    buffer_free(&internal->paths);
+    free(internal);
+}
+
+const struct object_id *past_run_tree(const struct run *run)
+{
+    return &((const struct past_place *)run->owner)->tree;
+}

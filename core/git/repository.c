@@ -1,0 +1,176 @@
+/*
+ * Opening the repository of a source, and where the source lies in it. Errors of libgit2 become errno here,
+ * and its words are kept for people.
+ */
+#include "core/base/memory.h"
+#include "core/git/repository_internal.h"
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What libgit2 may keep of objects, and have mapped of packs: the daemon's memory is bounded. */
+#define CACHED_OBJECT_BYTES ((ssize_t)8 << 20)
+#define PACK_WINDOW_BYTES ((size_t)4 << 20)
+#define MAPPED_PACK_BYTES ((size_t)32 << 20)
+
+static _Thread_local char error_text[400];
+
+void repositories_begin(bool any_owner)
+{
+    git_libgit2_init();
+    git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, CACHED_OBJECT_BYTES);
+    git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, PACK_WINDOW_BYTES);
+    git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, MAPPED_PACK_BYTES);
+    /* Like git itself: what is read is checked by its compression's checksum, not hashed once more. */
+    git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
+    git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
+    if (any_owner)
+        git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+}
+
+/* Has the words one line without anything that steers a terminal. */
+static void clean_error_text(void)
+{
+    for (char *at = error_text; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            *at = '?';
+}
+
+int repository_fail(int error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error_text, sizeof(error_text), format, arguments);
+    va_end(arguments);
+    clean_error_text();
+    return error;
+}
+
+int repository_result(int git_result)
+{
+    if (git_result >= 0)
+        return 0;
+    const git_error *error = git_error_last();
+    snprintf(error_text, sizeof(error_text), "%s",
+             error && error->message ? error->message : "unknown error");
+    clean_error_text();
+    switch (git_result) {
+    case GIT_ENOTFOUND:
+    case GIT_EAMBIGUOUS:
+    case GIT_EINVALIDSPEC:
+    case GIT_EUNBORNBRANCH:
+    case GIT_EPEEL:
+        return -ENOENT;
+    case GIT_EOWNER:
+        return -EPERM;
+    default:
+        return -EIO;
+    }
+}
+
+const char *repository_error(void)
+{
+    return error_text;
+}
+
+/* The part of path below directory; NULL where it is not below it. Both are absolute and resolved. */
+static const char *path_below(const char *path, const char *directory)
+{
+    size_t length = strlen(directory);
+    while (length && directory[length - 1] == '/')
+        length--;
+    if (strncmp(path, directory, length) != 0 || (path[length] != '/' && path[length] != '\0'))
+        return NULL;
+    while (path[length] == '/')
+        length++;
+    return path + length;
+}
+
+static int find_prefix(struct repository *repository, const char *source)
+{
+    const char *workdir = git_repository_workdir(repository->handle);
+    char top[PATH_MAX];
+    if (!workdir || git_repository_is_bare(repository->handle))
+        return repository_fail(-ENOENT, "%s: is a bare repository, without a working tree",
+                               git_repository_path(repository->handle));
+    const char *prefix = realpath(workdir, top) ? path_below(source, top) : NULL;
+    if (!prefix || strcmp(prefix, ".git") == 0 || strncmp(prefix, ".git/", 5) == 0)
+        return repository_fail(-ENOENT, "%s: does not lie in the working tree of %s", source,
+                               git_repository_path(repository->handle));
+    const char *name = strrchr(source, '/');
+    repository->prefix = memory_copy_text(prefix, strlen(prefix));
+    repository->source_name = memory_copy_text(name + 1, strlen(name + 1));
+    return 0;
+}
+
+static int find_objects(struct repository *repository)
+{
+    git_buf path = GIT_BUF_INIT;
+    int error =
+        repository_result(git_repository_item_path(&path, repository->handle, GIT_REPOSITORY_ITEM_OBJECTS));
+    if (error == 0)
+        repository->object_directory = memory_copy_text(path.ptr, strlen(path.ptr));
+    git_buf_dispose(&path);
+    if (error == 0)
+        error = repository_result(git_repository_odb(&repository->objects, repository->handle));
+    return error;
+}
+
+int repository_open(const char *source_path, struct repository **opened)
+{
+    char source[PATH_MAX];
+    if (!realpath(source_path, source))
+        return repository_fail(-errno, "%s: %s", source_path, strerrordesc_np(errno));
+    struct repository *repository = memory_alloc_zeroed(1, sizeof(*repository));
+    int error = repository_result(git_repository_open_ext(&repository->handle, source, 0, NULL));
+    if (error == 0)
+        error = find_prefix(repository, source);
+    if (error == 0)
+        error = find_objects(repository);
+    if (error == 0)
+        *opened = repository;
+    else
+        repository_close(repository);
+    return error;
+}
+
+void repository_close(struct repository *repository)
+{
+    if (!repository)
+        return;
+    revisions_forget(repository);
+    git_odb_free(repository->objects);
+    git_repository_free(repository->handle);
+    free(repository->prefix);
+    free(repository->source_name);
+    free(repository->object_directory);
+    free(repository);
+}
+
+const char *repository_prefix(const struct repository *repository)
+{
+    return repository->prefix;
+}
+
+const char *repository_source_name(const struct repository *repository)
+{
+    return repository->source_name;
+}
+
+const char *repository_directory(const struct repository *repository)
+{
+    return git_repository_path(repository->handle);
+}
+
+const char *repository_top(const struct repository *repository)
+{
+    return git_repository_workdir(repository->handle);
+}
+
+const char *repository_objects(const struct repository *repository)
+{
+    return repository->object_directory;
+}
