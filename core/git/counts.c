@@ -64,8 +64,7 @@ static int add_node(struct counting *counting, const struct walk_commit *at)
         return -EIO;
     if (counting->node_count == counting->node_capacity) {
         counting->node_capacity = counting->node_capacity * 2 + 64;
-        counting->nodes =
-            memory_resize(counting->nodes, counting->node_capacity * sizeof(*counting->nodes));
+        counting->nodes = memory_resize(counting->nodes, counting->node_capacity * sizeof(*counting->nodes));
     }
     counting->nodes[counting->node_count++] = (struct node){.id = at->id,
                                                             .tree = commit.tree,
@@ -102,9 +101,8 @@ static struct node *find_node(const struct counting *counting, const struct obje
 
 static struct node *parent_of(const struct counting *counting, const struct node *node, size_t number)
 {
-    return number < node->parent_count
-               ? find_node(counting, &counting->parents[node->first_parent + number])
-               : NULL;
+    return number < node->parent_count ? find_node(counting, &counting->parents[node->first_parent + number])
+                                       : NULL;
 }
 
 static int read_nodes(struct counting *counting)

@@ -22,8 +22,8 @@ struct count_table {
     size_t row_count;
 };
 
-/* 0 and *table, to be freed, without rows where there is no commit; -EIO where an object is missing. seen (may
- * be NULL) is told how many commits of how many are counted. */
+/* 0 and *table, to be freed, without rows where there is no commit; -EIO where an object is missing. seen
+ * (may be NULL) is told how many commits of how many are counted. */
 int count_history(struct deriver *deriver, void (*seen)(size_t done, size_t total, void *context),
                   void *context, struct count_table **table);
 void count_table_free(struct count_table *table);

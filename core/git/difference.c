@@ -70,7 +70,8 @@ static int read_names(const struct difference *difference, struct name_list *lis
         if (!S_ISDIR(entry->mode) && config_is_tracked(difference->config, entry->name))
             add_name(list, entry->name);
     }
-    int fd = difference->run_fd < 0 ? -1 : openat(difference->run_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd =
+        difference->run_fd < 0 ? -1 : openat(difference->run_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *directory = fd < 0 ? NULL : fdopendir(fd);
     if (difference->run_fd >= 0 && !directory)
         return repository_fail(-errno, "%s: %s", difference->directory, strerrordesc_np(errno));
@@ -276,7 +277,7 @@ static bool is_binary(const struct side *side)
 static int write_content(struct difference *difference, const struct side *old_side,
                          const struct side *new_side, const char *name)
 {
-    git_diff_options options = GIT_DIFF_OPTIONS_INIT;
+    git_diff_options options;
     struct slice old_text = buffer_slice(&old_side->content), new_text = buffer_slice(&new_side->content);
     if (is_binary(old_side) || is_binary(new_side)) {
         struct buffer line = {0};
@@ -289,6 +290,7 @@ static int write_content(struct difference *difference, const struct side *old_s
         buffer_free(&line);
         return 0;
     }
+    git_diff_options_init(&options, GIT_DIFF_OPTIONS_VERSION);
     options.flags = GIT_DIFF_FORCE_TEXT | GIT_DIFF_INDENT_HEURISTIC;
     append_side_line(&difference->names_line, difference, old_side, "--- ", "a/", name);
     append_side_line(&difference->names_line, difference, new_side, "+++ ", "b/", name);

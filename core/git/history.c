@@ -182,8 +182,7 @@ static void drop_taken(struct history *history)
 static int drop_inherited(struct history *history, const struct object_id *parent_tree)
 {
     struct comparison comparison;
-    int error =
-        comparison_begin(&comparison, history->deriver, parent_tree, &history->step.commit.tree);
+    int error = comparison_begin(&comparison, history->deriver, parent_tree, &history->step.commit.tree);
     for (size_t i = 0; i < history->draft_count && error == 0; i++) {
         struct change_draft *draft = &history->drafts[i];
         const struct comparison_place *place = comparison_find(&comparison, draft->change.path);
@@ -212,8 +211,7 @@ static void choose(struct history *history)
         const char *old_path = history->drafts[i].change.old_path;
         if (!old_path || is_asked_for(history, old_path))
             continue;
-        history->names =
-            memory_resize(history->names, (history->name_count + 1) * sizeof(*history->names));
+        history->names = memory_resize(history->names, (history->name_count + 1) * sizeof(*history->names));
         history->names[history->name_count++] = memory_copy_text(old_path, strlen(old_path));
     }
 }

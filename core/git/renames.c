@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum likeness { SAME_TREE, SAME_NAME, SAME_FILE, LIKENESS_COUNT };
 
