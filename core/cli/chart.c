@@ -22,10 +22,13 @@
 #define AFTER_LAST 25
 #define TEXT_COLOR "#333333"
 
-/* Okabe and Ito's colours, which people with any colour vision tell apart, those darkened that are too pale
- * on white. */
-static const char *const colors[AREAS_AT_MOST] = {"#009e73", "#e69f00", "#d55e00", "#0072b2", "#cc79a7",
-                                                  "#56b4e9", "#7f5539", "#8172b3", "#b0a300", "#999999"};
+/* Okabe and Ito's colours, which people with any colour vision tell apart (their yellow darkened, it is too
+ * pale on white), and what else is well apart from them. The known statuses have theirs in every picture. */
+static const struct {
+    const char *status, *color;
+} known_colors[] = {{"verified", "#009e73"}, {"pending", "#e69f00"}, {"failed", "#d55e00"}};
+static const char *const colors[AREAS_AT_MOST] = {"#0072b2", "#cc79a7", "#56b4e9", "#7f5539", "#8172b3",
+                                                  "#b0a300", "#4d4d4d", "#00d5d5", "#a6761d", "#999999"};
 
 struct area {
     size_t first, count; /* of the table's statuses */
@@ -105,14 +108,24 @@ static char letter_of(const struct drawing *drawing, const struct area *area)
     return letter;
 }
 
+/* taken: how many of the other colours are. */
+static const char *color_of(struct slice status, size_t *taken)
+{
+    for (size_t i = 0; i < sizeof(known_colors) / sizeof(*known_colors); i++)
+        if (slice_equal(status, slice_of(known_colors[i].status)))
+            return known_colors[i].color;
+    return colors[(*taken)++];
+}
+
 static void set_areas(struct drawing *drawing)
 {
     const struct count_table *table = drawing->chart->table;
+    size_t taken = 0;
     bool has_rest = table->status_count > AREAS_AT_MOST;
     size_t count = has_rest ? AREAS_AT_MOST : table->status_count;
     for (size_t i = 0; i < count; i++) {
         struct area *area = &drawing->areas[i];
-        *area = (struct area){.first = i, .count = 1, .color = colors[i]};
+        *area = (struct area){.first = i, .count = 1, .color = color_of(table->statuses[i], &taken)};
         if (has_rest && i + 1 == count) {
             area->count = table->status_count - i;
             buffer_append_format(&area->title, "%zu others", area->count);
@@ -183,7 +196,8 @@ static void append_axes(struct buffer *out, const struct drawing *drawing, unsig
     buffer_append_format(out, "set xrange [%" PRId64 ":%" PRId64 "]\nset yrange [0:%" PRIu64 "]\nset xtics (",
                          drawing->first_s, drawing->last_s, drawing->most ? drawing->most : 1);
     chart_append_marks(out, drawing->first_s, drawing->last_s, marks_at_most);
-    buffer_append_text(out, ")\nset xlabel 'time (UTC)'\nset ylabel 'runs'\n");
+    /* Labels may have two lines, and what is below them has its place below both. */
+    buffer_append_text(out, ")\nset xlabel 'time (UTC)' offset 0,-1\nset ylabel 'runs'\n");
     /* gnuplot would halve a run where there are few. */
     if (drawing->most <= 5)
         buffer_append_text(out, "set ytics 1\n");
@@ -241,7 +255,7 @@ static void append_picture(struct buffer *out, const struct drawing *drawing)
     append_terminal(out, drawing->chart->form);
     append_points(out, drawing);
     append_axes(out, drawing, (PICTURE_WIDTH - 140 - 9 * drawing->legend_width) / MARK_PIXELS);
-    buffer_append_text(out, "set border 3 lc rgb '" TEXT_COLOR "'\n"
+    buffer_append_text(out, "set bmargin 5.5\nset border 3 lc rgb '" TEXT_COLOR "'\n"
                             "set tics nomirror out textcolor rgb '" TEXT_COLOR "'\n"
                             "set grid ytics front lc rgb '#ffffff' lw 0.5 lt 1\n"
                             "set xlabel textcolor rgb '" TEXT_COLOR "'\n"
@@ -262,7 +276,7 @@ static void append_picture(struct buffer *out, const struct drawing *drawing)
 
 /* ---- text ---- */
 
-enum { LEFT_COLUMNS = 9, TOP_ROWS = 1, BOTTOM_ROWS = 4, LETTER_COLUMNS = 7, FEWEST_INNER = 10 };
+enum { LEFT_COLUMNS = 9, TOP_ROWS = 1, BOTTOM_ROWS = 5, LETTER_COLUMNS = 7, FEWEST_INNER = 10 };
 
 /* The row that holds at a moment: the last one that is not after it. */
 static const struct count_row *row_at(const struct drawing *drawing, int64_t time_s, size_t *from)

@@ -32,7 +32,8 @@ static const int64_t distances_s[] = {
     7 * DAY_S,
     14 * DAY_S,
 };
-static const int distances_months[] = {1, 2, 3, 6, 12, 24, 60, 120, 240, 600, 1200, 2400, 6000, 12000};
+static const int distances_months[] = {1,  2,   3,   6,   12,   24,   36,   48,
+                                       60, 120, 240, 600, 1200, 2400, 6000, 12000};
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(*(array)))
 

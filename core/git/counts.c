@@ -188,7 +188,7 @@ static int add_row(struct counting *counting, struct node *node, const struct no
     static const struct object_id none;
     struct count_table *table = counting->table;
     struct count_row row = {.commit = node->id, .time_s = node->time_s, .is_mainline = node->is_mainline};
-    if (parent && parent->row != NO_ROW) {
+    if (parent && parent->row != NO_ROW && table->rows[parent->row].width > 0) {
         const struct count_row *old = &table->rows[parent->row];
         row.width = old->width;
         row.counts = memory_alloc(old->width * sizeof(*row.counts));
