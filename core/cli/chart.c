@@ -179,16 +179,17 @@ static void end_drawing(struct drawing *drawing)
 
 /* ---- in gnuplot's words ---- */
 
-/* In single quotes nothing but the quote itself is special to gnuplot. */
+/* As a string of letters, digits and bytes in octal: gnuplot looks for orders in any quotes, and finds a
+ * quote in single ones where it is none. */
 static void append_quoted(struct buffer *out, struct slice text)
 {
-    buffer_append_byte(out, '\'');
-    for (size_t i = 0; i < text.length; i++) {
-        buffer_append_byte(out, text.bytes[i]);
-        if (text.bytes[i] == '\'')
-            buffer_append_byte(out, '\'');
-    }
-    buffer_append_byte(out, '\'');
+    buffer_append_byte(out, '"');
+    for (size_t i = 0; i < text.length; i++)
+        if (is_letter(text.bytes[i]))
+            buffer_append_byte(out, text.bytes[i]);
+        else
+            buffer_append_format(out, "\\%03o", (unsigned char)text.bytes[i]);
+    buffer_append_byte(out, '"');
 }
 
 static void append_axes(struct buffer *out, const struct drawing *drawing, unsigned marks_at_most)

@@ -18,7 +18,7 @@ struct chart {
 };
 
 /* Appends what gnuplot is to be told on its standard input so that it writes the picture to its standard
- * output. Nothing of a status but printable text in single quotes gets into it. Pure. */
+ * output. Nothing of a status but letters, digits and octal numbers gets into it. */
 void chart_append_script(const struct chart *chart, struct buffer *script);
 /* Has gnuplot draw. CLI_OK and the picture appended to picture, or CLI_ERROR after an error was printed. */
 enum cli_status chart_draw(const struct chart *chart, struct buffer *picture);

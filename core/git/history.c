@@ -84,15 +84,18 @@ int history_open(struct deriver *deriver, int64_t since_s, const char *path, str
     return 0;
 }
 
+static void free_change(struct history_change *change)
+{
+    free(change->path);
+    free(change->old_path);
+    history_state_free(&change->before);
+    history_state_free(&change->after);
+}
+
 static void clear_drafts(struct history *history)
 {
-    for (size_t i = 0; i < history->draft_count; i++) {
-        struct history_change *change = &history->drafts[i].change;
-        free(change->path);
-        free(change->old_path);
-        history_state_free(&change->before);
-        history_state_free(&change->after);
-    }
+    for (size_t i = 0; i < history->draft_count; i++)
+        free_change(&history->drafts[i].change);
     history->draft_count = 0;
 }
 
@@ -171,9 +174,7 @@ static void drop_taken(struct history *history)
             history->drafts[kept++] = draft;
             continue;
         }
-        free(draft.change.path);
-        history_state_free(&draft.change.before);
-        history_state_free(&draft.change.after);
+        free_change(&draft.change);
     }
     history->draft_count = kept;
 }

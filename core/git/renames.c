@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum likeness { SAME_TREE, SAME_NAME, SAME_FILE, LIKENESS_COUNT };
+enum likeness { SAME_TREE_AND_NAME, SAME_TREE, SAME_NAME, SAME_FILE, LIKENESS_COUNT };
 
 struct removal {
     struct object_id key;
@@ -56,16 +56,18 @@ static int key_of(const struct pairing *pairing, enum likeness likeness, const s
     const struct object_id *tree = is_old ? &draft->old_tree : &draft->new_tree;
     const struct comparison *comparison = pairing->comparison;
     const char *name = run_name(draft->change.path);
-    uint64_t hashes[2];
+    uint64_t hash = text_hash(slice_of(name));
     *key = (struct object_id){{0}};
     switch (likeness) {
     case SAME_TREE:
         *key = *tree;
         return 0;
-    case SAME_NAME: /* two hashes, and the names are compared besides */
-        hashes[0] = text_hash(slice_of(name));
-        hashes[1] = strlen(name);
-        memcpy(key->bytes, hashes, sizeof(hashes));
+    case SAME_TREE_AND_NAME: /* names are compared besides their hashes */
+        *key = *tree;
+        memcpy(key->bytes, &hash, sizeof(hash));
+        return 0;
+    case SAME_NAME:
+        memcpy(key->bytes, &hash, sizeof(hash));
         return 0;
     default:
         return file_key(comparison->deriver, is_old ? comparison->old_rules : comparison->new_rules, tree,
@@ -105,8 +107,8 @@ static struct change_draft *find_removal(struct pairing *pairing, const struct o
     for (size_t at = first + pairing->removals[first].next;
          at < pairing->count && object_id_equal(&pairing->removals[at].key, key); at++) {
         struct change_draft *draft = pairing->removals[at].draft;
-        if (!draft->is_taken &&
-            (likeness != SAME_NAME || strcmp(run_name(draft->change.path), run_name(path)) == 0))
+        bool has_name = likeness == SAME_NAME || likeness == SAME_TREE_AND_NAME;
+        if (!draft->is_taken && (!has_name || strcmp(run_name(draft->change.path), run_name(path)) == 0))
             return draft;
         if (draft->is_taken && at == first + pairing->removals[first].next)
             pairing->removals[first].next++;
@@ -171,7 +173,7 @@ int renames_find(const struct comparison *comparison, struct change_draft *draft
         return 0;
     struct pairing pairing = {.comparison = comparison,
                               .removals = memory_alloc(removed * sizeof(*pairing.removals))};
-    for (enum likeness likeness = SAME_TREE; likeness < LIKENESS_COUNT && error == 0; likeness++)
+    for (enum likeness likeness = SAME_TREE_AND_NAME; likeness < LIKENESS_COUNT && error == 0; likeness++)
         error = pair(&pairing, likeness, drafts, count);
     free(pairing.removals);
     return error;
