@@ -28,6 +28,9 @@ void comparison_free(struct comparison *comparison);
 /* NULL where the two are the same at that path. */
 const struct comparison_place *comparison_find(const struct comparison *comparison, const char *path);
 
+/* To be called before many commits are compared with their parents. */
+void history_keep_trees(void);
+
 /* What the run in a tree says; none of a run where there is none. 0 and *state, to be freed; -EIO. */
 int history_state_read(struct deriver *deriver, const struct rules *rules, const struct object_id *run_tree,
                        struct history_state *state);

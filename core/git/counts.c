@@ -295,6 +295,7 @@ int count_history(struct deriver *deriver, void (*seen)(size_t done, size_t tota
 {
     struct counting counting = {.deriver = deriver, .seen = seen, .context = context};
     counting.table = memory_alloc_zeroed(1, sizeof(*counting.table));
+    history_keep_trees();
     int error = read_nodes(&counting);
     for (size_t i = counting.node_count; i > 0 && error == 0; i--)
         error = finish_with_parents(&counting, &counting.nodes[i - 1]);

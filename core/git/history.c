@@ -60,10 +60,20 @@ static int read_step(struct repository *repository, const struct walk_commit *at
     return error == -ENOENT ? -EIO : error;
 }
 
+/* A tree of many runs is read twice, as a commit's and as its child's parent's: what libgit2 keeps of objects
+ * has room for it, which by default is for small ones alone. How much it keeps in all stays bounded. */
+#define KEPT_TREE_BYTES ((size_t)1 << 20)
+
+void history_keep_trees(void)
+{
+    git_libgit2_opts(GIT_OPT_SET_CACHE_OBJECT_LIMIT, GIT_OBJECT_TREE, KEPT_TREE_BYTES);
+}
+
 /* A walk from HEAD; NULL with 0 where that has no commit. */
 static int begin_walk(struct repository *repository, struct walk **walk)
 {
     struct object_id head;
+    history_keep_trees();
     int error = history_head(repository, &head);
     *walk = error ? NULL : walk_create(repository, &head);
     return error == -ENOENT ? 0 : error;
