@@ -200,16 +200,14 @@ static int look_in(struct side_by_side *look, const struct object_id *old_id, co
 {
     static const struct object_id none;
     struct tree *old_tree, *new_tree;
-    int error = tree_read(look->deriver->repository, old_id ? old_id : &none, &old_tree);
+    int error = tree_read_differing(look->deriver->repository, old_id ? old_id : &none,
+                                    new_id ? new_id : &none, &old_tree, &new_tree);
     if (error)
         return error;
-    error = tree_read(look->deriver->repository, new_id ? new_id : &none, &new_tree);
-    if (error == 0) {
-        error = look_at_each(look, old_tree, new_tree);
-        free(new_tree);
-    }
+    int result = look_at_each(look, old_tree, new_tree);
     free(old_tree);
-    return error;
+    free(new_tree);
+    return result;
 }
 
 int deriver_each_change(struct deriver *deriver, const struct rules *rules, const struct object_id *old_tree,
