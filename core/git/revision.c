@@ -165,7 +165,7 @@ static int parse_message(struct repository *repository, const char *text, struct
     const char *search = last_of(text, "^{/"), *end = search ? strrchr(search, '}') : NULL;
     struct object_id from;
     bool is_fixed;
-    if (strncmp(text, ":/", 2) == 0)
+    if (strncmp(text, ":/", 2) == 0 && text[2])
         return revision_by_message(repository, NULL, text + 2, commit);
     if (!search)
         return -EINVAL;
