@@ -78,15 +78,18 @@ static int find_manifest(struct past_internal *past, struct repository *reposito
 }
 
 static int adopt_manifest(struct past_internal *past, struct repository *repository,
-                          const struct object_id *source_tree, const struct timespec *made_at)
+                          const struct object_id *source_tree, struct slice recorded,
+                          const struct timespec *made_at)
 {
     struct buffer content = {0};
     struct index *index = past->past.index;
     int error = find_manifest(past, repository, source_tree, &content);
     if (error == 0) {
-        enum existing_verdict verdict = existing_adopt(index, buffer_slice(&content), false, NULL);
+        if (!recorded.bytes)
+            recorded = buffer_slice(&content);
+        enum existing_verdict verdict = existing_adopt(index, recorded, false, NULL);
         bool is_read = verdict != EXISTING_BROKEN && verdict != EXISTING_EMPTY;
-        existing_keep_last_updated(index, is_read ? buffer_slice(&content) : SLICE_LITERAL(""), made_at);
+        existing_keep_last_updated(index, is_read ? recorded : SLICE_LITERAL(""), made_at);
         past->past.manifest = snapshot_take(index);
     }
     buffer_free(&content);
@@ -95,6 +98,12 @@ static int adopt_manifest(struct past_internal *past, struct repository *reposit
 
 int past_create(struct deriver *deriver, const struct object_id *source_tree, const struct timespec *made_at,
                 struct past **created)
+{
+    return past_create_beside(deriver, source_tree, SLICE_ABSENT, made_at, created);
+}
+
+int past_create_beside(struct deriver *deriver, const struct object_id *source_tree, struct slice recorded,
+                       const struct timespec *made_at, struct past **created)
 {
     struct repository *repository = deriver_repository(deriver);
     struct past_internal *past = memory_alloc_zeroed(1, sizeof(*past));
@@ -109,7 +118,7 @@ int past_create(struct deriver *deriver, const struct object_id *source_tree, co
     if (error == 0)
         error = put_runs(past, deriver);
     if (error == 0)
-        error = adopt_manifest(past, repository, source_tree, made_at);
+        error = adopt_manifest(past, repository, source_tree, recorded, made_at);
     if (error == 0)
         *created = &past->past;
     else

@@ -19,6 +19,10 @@ struct past {
  * *past, to be freed; -EIO where an object is missing. */
 int past_create(struct deriver *deriver, const struct object_id *source_tree, const struct timespec *made_at,
                 struct past **past);
+/* The same of a tree that is being made: what a manifest adds to the files is taken from `recorded`, which
+ * stands on disk; absent: from the tree's own. */
+int past_create_beside(struct deriver *deriver, const struct object_id *source_tree, struct slice recorded,
+                       const struct timespec *made_at, struct past **past);
 void past_free(struct past *past);
 /* The tree of a run in its index. */
 const struct object_id *past_run_tree(const struct run *run);
