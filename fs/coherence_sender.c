@@ -95,7 +95,7 @@ void *sender_run(void *context)
 static struct timespec end_of_patience(void)
 {
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until); /* the end must come, whatever is done to the other clock */
     until.tv_nsec += PATIENCE_MS * 1000000l;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
@@ -128,7 +128,11 @@ void sender_send_and_wait(struct fs *fs, struct directory_node **places, size_t 
 void sender_init(struct sender *sender)
 {
     pthread_cond_init(&sender->wake, NULL);
-    pthread_cond_init(&sender->sent, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&sender->sent, &attributes);
+    pthread_condattr_destroy(&attributes);
     sender->messages_end = &sender->messages;
 }
 

@@ -14,6 +14,7 @@
 
 struct coherence;
 struct workers;
+struct past_store;
 
 /* Operations with a counter of their own: the kernel's numbers below this; 0 is for all others. */
 #define COUNTED_OPERATIONS 64
@@ -38,6 +39,7 @@ struct fs {
     struct lingering *lingering;
     struct query_results *query_results; /* view/result.c */
     struct refusals *refusals;           /* view/refused.c */
+    struct past_store *past;             /* past/store.c */
     pthread_mutex_t manifest_lock;       /* guards manifest_current, manifest_gone_until_ms and `spoiled` */
     int64_t manifest_gone_until_ms;      /* it was removed through the mount; monotonic */
     struct manifest_node
@@ -96,7 +98,7 @@ struct node_operations {
 
 extern const struct node_operations root_operations, facet_operations, value_operations, directory_operations,
     tracked_operations, file_operations, manifest_operations, query_operations, control_operations,
-    report_operations, refresh_operations;
+    report_operations, refresh_operations, at_operations;
 extern const struct fuse_lowlevel_ops fs_operations;
 
 /* entry.c: what lookups and everything that makes a name answer. */
@@ -135,6 +137,11 @@ bool file_stands_for_manifest(struct fs *fs, struct file_node *file);
 /* view/control.c: the control directory. Is it called so? */
 bool control_is(const char *name);
 void control_lookup(struct fs *fs, fuse_req_t req);
+
+/* past/: at/ */
+void past_begin(struct fs *fs, const char *source_path);
+void past_end(struct fs *fs);
+void past_top_lookup(struct fs *fs, fuse_req_t req);
 
 /* real/tracked.c: tracked/ */
 void tracked_top_lookup(struct fs *fs, fuse_req_t req);

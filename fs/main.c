@@ -204,12 +204,13 @@ static int serve(struct fs *fs, const struct options *options)
 
 static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *options)
 {
-    static const struct node_operations *const operations[] = {
+    static const struct node_operations *const operations[NODE_KIND_COUNT] = {
         [NODE_ROOT] = &root_operations,       [NODE_FACET] = &facet_operations,
         [NODE_VALUE] = &value_operations,     [NODE_DIRECTORY] = &directory_operations,
         [NODE_CONTROL] = &control_operations, [NODE_REPORT] = &report_operations,
         [NODE_FILE] = &file_operations,       [NODE_MANIFEST] = &manifest_operations,
         [NODE_QUERY] = &query_operations,     [NODE_REFRESH] = &refresh_operations,
+        [NODE_AT] = &at_operations,
     };
     *fs = (struct fs){
         .keeper = keeper,
@@ -226,6 +227,7 @@ static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *
     fs->nodes.handles.limit = options->descriptors / 2;
     query_results_create(fs);
     refused_create(fs);
+    past_begin(fs, options->source);
     coherence_create(fs);
     workers_create(fs);
 }
@@ -247,6 +249,7 @@ static void fs_finish(struct fs *fs)
     if (fs->manifest_current)
         node_unref(&fs->nodes, &fs->manifest_current->node);
     nodes_finish(&fs->nodes);
+    past_end(fs);
     keeper_close(fs->keeper);
     pthread_mutex_destroy(&fs->manifest_lock);
     pthread_mutex_destroy(&fs->linger_lock);

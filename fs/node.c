@@ -109,7 +109,7 @@ static struct file_node *find_file(struct nodes *nodes, const struct identity *i
 static bool is_static(const struct node *node)
 {
     return node->kind == NODE_ROOT || node->kind == NODE_FACET || node->kind == NODE_CONTROL ||
-           node->kind == NODE_REFRESH ||
+           node->kind == NODE_REFRESH || node->kind == NODE_AT ||
            (node->kind == NODE_QUERY && !((const struct query_node *)node)->parent);
 }
 
@@ -312,6 +312,7 @@ void nodes_init(struct nodes *nodes, struct source *source, const struct node_op
     node_init(nodes, &nodes->control, NODE_CONTROL);
     node_init(nodes, &nodes->find, NODE_CONTROL);
     node_init(nodes, &nodes->refresh, NODE_REFRESH);
+    node_init(nodes, &nodes->at, NODE_AT);
     node_init(nodes, &nodes->where.node, NODE_QUERY);
     nodes->where.name = nodes->where.text = "";
     nodes->runs = enter_directory(nodes, &nodes->root, source_root(source), false);

@@ -18,6 +18,8 @@
  *   NODE_CONTROL    (the two)                           .runsfs/, .runsfs/find/
  *   NODE_REPORT     never again                         .runsfs/status.json and the like at one moment
  *   NODE_REFRESH    (the one)                           .runsfs/refresh
+ *   NODE_AT         (the one)                           at/
+ *   NODE_PAST       parent node, name and commit        what is below at/: it never changes
  *
  * A node lives while the kernel has looked it up (lookups) or somebody here refers to it (references). Memory
  * is spent with care: there is one for every file that the kernel has seen.
@@ -28,6 +30,7 @@
 #ifndef RUNSFS_FS_NODE_H
 #define RUNSFS_FS_NODE_H
 
+#include "core/git/repository.h"
 #include "core/keeper/keeper.h"
 #include "fs/handle.h"
 #include <pthread.h>
@@ -49,6 +52,8 @@ enum node_kind {
     NODE_CONTROL,
     NODE_REPORT,
     NODE_REFRESH,
+    NODE_AT,
+    NODE_PAST,
     NODE_KIND_COUNT
 };
 
@@ -136,6 +141,36 @@ struct report_node {
     struct timespec made_at;
 };
 
+/* What a node below at/ shows. */
+enum past_kind {
+    PAST_REVISION, /* at/HEAD~1 */
+    PAST_TREE,     /* a directory that Git has */
+    PAST_FILE,
+    PAST_LINK,
+    PAST_MANIFEST, /* derived */
+    PAST_FACET,    /* by-status */
+    PAST_VALUE,    /* by-status/verified */
+    PAST_QUERY,    /* where, and what is asked below it or a value */
+    PAST_KIND_COUNT
+};
+
+/* Everything in it stays as it was made. */
+struct past_node {
+    struct node node;
+    struct node *parent;         /* a reference */
+    char *name;                  /* in its parent; owned */
+    const struct past_node *top; /* the revision's: itself, or above it */
+    struct object_id id;         /* of a revision its commit; of a tree, file or link its object */
+    uint64_t ino;
+    mode_t mode; /* of what Git has: its type and bits there */
+    uint8_t past_kind;
+};
+
+struct revision_node {
+    struct past_node past;
+    struct commit commit;
+};
+
 struct nodes {
     pthread_mutex_t lock;
     struct source *source;
@@ -146,7 +181,7 @@ struct nodes {
     size_t bucket_count, count;
     uint32_t generation;
     struct handle_budget handles;
-    struct node root, control, find, refresh;
+    struct node root, control, find, refresh, at;
     struct query_node where;   /* where/ itself: no predicate */
     struct view_node **facets; /* by their numbers; made when they are first looked up, and kept */
     size_t facet_count;
@@ -171,6 +206,12 @@ struct view_node *nodes_facet(struct nodes *nodes, unsigned facet);
 struct view_node *nodes_value(struct nodes *nodes, unsigned facet, struct facet_value *value);
 /* The query `name` below a value or a query. */
 struct query_node *nodes_query(struct nodes *nodes, struct node *parent, const char *name);
+/* The node of `name` in parent, found or made with the operations, id, ino, mode and past_kind of `like`. */
+struct past_node *nodes_past(struct nodes *nodes, struct node *parent, const char *name,
+                             const struct past_node *like);
+/* The same of a revision, directly in at/. */
+struct revision_node *nodes_revision(struct nodes *nodes, const char *name, const struct commit *commit,
+                                     const struct past_node *like);
 /* A new node, never found again; takes over the reference to snapshot. */
 struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snapshot);
 /* The same; takes over text. */

@@ -25,6 +25,8 @@ uint64_t derived_hash(const struct node *node)
         const struct query_node *query = (const struct query_node *)node;
         return query_hash(query->parent, query->name);
     }
+    if (node->kind == NODE_PAST)
+        return past_hash((const struct past_node *)node);
     return (uintptr_t)node; /* a manifest or report: in the table only to be freed in the end */
 }
 
@@ -39,6 +41,9 @@ struct node *derived_release(struct nodes *nodes, struct node *node)
         free(query->name);
         free(query->text);
         return query->parent;
+    } else if (node->kind == NODE_PAST) {
+        free(((struct past_node *)node)->name);
+        return ((struct past_node *)node)->parent;
     } else if (node->kind == NODE_REPORT) {
         free(((struct report_node *)node)->text);
     }

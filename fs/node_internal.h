@@ -28,6 +28,10 @@ uint64_t derived_hash(const struct node *node);
  * for the caller to give back. The lock is not held. */
 struct node *derived_release(struct nodes *nodes, struct node *node);
 
+/* ---- node_past.c ---- */
+
+uint64_t past_hash(const struct past_node *node);
+
 /* ---- node_place.c ---- */
 
 /* Puts the node on the list of its directory's places, or takes it off. */

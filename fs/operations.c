@@ -17,6 +17,12 @@ static struct node *node_of(fuse_req_t req, fuse_ino_t number)
     return node_of_number(&fs_of(req)->nodes, number);
 }
 
+/* Why a derived node is not to be changed. */
+static int refusal(const struct node *node)
+{
+    return node->kind == NODE_PAST || node->kind == NODE_AT ? EROFS : EPERM;
+}
+
 /* Replies and returns if the kind has no such operation: a derived directory is not to be changed. */
 #define REQUIRE(node, operation, error)       \
     do {                                      \
@@ -76,7 +82,7 @@ static void op_setattr(fuse_req_t req, fuse_ino_t number, struct stat *attr, int
                        struct fuse_file_info *fi)
 {
     struct node *node = node_of(req, number);
-    REQUIRE(node, setattr, EPERM);
+    REQUIRE(node, setattr, refusal(node));
     node->operations->setattr(fs_of(req), req, node, attr, to_set, fi);
 }
 
@@ -90,35 +96,35 @@ static void op_readlink(fuse_req_t req, fuse_ino_t number)
 static void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
     struct node *node = node_of(req, parent);
-    REQUIRE(node, mknod, EPERM);
+    REQUIRE(node, mknod, refusal(node));
     node->operations->mknod(fs_of(req), req, node, name, mode, rdev);
 }
 
 static void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
     struct node *node = node_of(req, parent);
-    REQUIRE(node, mkdir, EPERM);
+    REQUIRE(node, mkdir, refusal(node));
     node->operations->mkdir(fs_of(req), req, node, name, mode);
 }
 
 static void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
     struct node *node = node_of(req, parent);
-    REQUIRE(node, symlink, EPERM);
+    REQUIRE(node, symlink, refusal(node));
     node->operations->symlink(fs_of(req), req, node, name, target);
 }
 
 static void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct node *node = node_of(req, parent);
-    REQUIRE(node, unlink, EPERM);
+    REQUIRE(node, unlink, refusal(node));
     node->operations->unlink(fs_of(req), req, node, name);
 }
 
 static void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct node *node = node_of(req, parent);
-    REQUIRE(node, rmdir, EPERM);
+    REQUIRE(node, rmdir, refusal(node));
     node->operations->rmdir(fs_of(req), req, node, name);
 }
 
@@ -127,7 +133,7 @@ static void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_
 {
     struct node *from = node_of(req, parent), *to = node_of(req, new_parent);
     if (from->kind != NODE_DIRECTORY || to->kind != NODE_DIRECTORY)
-        fuse_reply_err(req, EPERM);
+        fuse_reply_err(req, refusal(from) == EROFS ? EROFS : refusal(to));
     else
         real_rename(fs_of(req), req, (struct directory_node *)from, name, (struct directory_node *)to,
                     new_name, flags);
@@ -137,7 +143,7 @@ static void op_link(fuse_req_t req, fuse_ino_t number, fuse_ino_t new_parent, co
 {
     struct node *parent = node_of(req, new_parent);
     if (parent->kind != NODE_DIRECTORY)
-        fuse_reply_err(req, EPERM);
+        fuse_reply_err(req, refusal(parent));
     else
         real_link(fs_of(req), req, node_of(req, number), (struct directory_node *)parent, new_name);
 }
@@ -146,7 +152,7 @@ static void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
                       struct fuse_file_info *fi)
 {
     struct node *node = node_of(req, parent);
-    REQUIRE(node, create, EPERM);
+    REQUIRE(node, create, refusal(node));
     node->operations->create(fs_of(req), req, node, name, mode, fi);
 }
 
@@ -173,7 +179,7 @@ static void op_write(fuse_req_t req, fuse_ino_t number, const char *bytes, size_
                      struct fuse_file_info *fi)
 {
     struct node *node = node_of(req, number);
-    REQUIRE(node, write, EISDIR);
+    REQUIRE(node, write, node->kind == NODE_PAST ? EROFS : EISDIR);
     node->operations->write(fs_of(req), req, node, bytes, size, offset, fi);
 }
 
@@ -231,7 +237,11 @@ static void op_statfs(fuse_req_t req, fuse_ino_t number)
 static void op_setxattr(fuse_req_t req, fuse_ino_t number, const char *name, const char *value, size_t size,
                         int flags)
 {
-    real_setxattr(fs_of(req), req, node_of(req, number), name, value, size, flags);
+    struct node *node = node_of(req, number);
+    if (refusal(node) == EROFS)
+        fuse_reply_err(req, EROFS);
+    else
+        real_setxattr(fs_of(req), req, node, name, value, size, flags);
 }
 
 static void op_getxattr(fuse_req_t req, fuse_ino_t number, const char *name, size_t size)
@@ -250,13 +260,21 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t number, size_t size)
 
 static void op_removexattr(fuse_req_t req, fuse_ino_t number, const char *name)
 {
-    real_removexattr(fs_of(req), req, node_of(req, number), name);
+    struct node *node = node_of(req, number);
+    if (refusal(node) == EROFS)
+        fuse_reply_err(req, EROFS);
+    else
+        real_removexattr(fs_of(req), req, node, name);
 }
 
 static void op_fallocate(fuse_req_t req, fuse_ino_t number, int mode, off_t offset, off_t length,
                          struct fuse_file_info *fi)
 {
-    real_fallocate(fs_of(req), req, node_of(req, number), mode, offset, length, fi);
+    struct node *node = node_of(req, number);
+    if (refusal(node) == EROFS)
+        fuse_reply_err(req, EROFS);
+    else
+        real_fallocate(fs_of(req), req, node, mode, offset, length, fi);
 }
 
 static void op_lseek(fuse_req_t req, fuse_ino_t number, off_t offset, int whence, struct fuse_file_info *fi)
@@ -273,7 +291,7 @@ static void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t in_offset, s
                                int flags)
 {
     /* What the manifest shows is not what stands on disk: its reader gets it by reading. */
-    if (node_of(req, in)->kind == NODE_MANIFEST)
+    if (node_of(req, in)->kind == NODE_MANIFEST || node_of(req, in)->kind == NODE_PAST)
         fuse_reply_err(req, EOPNOTSUPP);
     else
         real_copy_file_range(fs_of(req), req, node_of(req, in), in_offset, in_fi, node_of(req, out),
@@ -285,7 +303,7 @@ static void op_ioctl(fuse_req_t req, fuse_ino_t number, unsigned command, void *
                      size_t out_size)
 {
     (void)argument;
-    if (flags & FUSE_IOCTL_COMPAT)
+    if (flags & FUSE_IOCTL_COMPAT || refusal(node_of(req, number)) == EROFS)
         fuse_reply_err(req, ENOTTY);
     else
         real_ioctl(fs_of(req), req, node_of(req, number), command, fi, in, in_size, out_size);

@@ -13,6 +13,17 @@ struct check {
     size_t mended_count;
 };
 
+/* What is in the way of the rules of `runs init` is worth telling where they are. */
+static void inspect_git(struct keeper *keeper, struct check *check)
+{
+    int source_fd = source_root_fd(keeper_source(keeper));
+    git_find_big_files(check->source_path, source_fd, &check->findings);
+    keeper_lock(keeper);
+    if (git_has_block(source_fd))
+        git_findings(check->source_path, source_fd, keeper_config(keeper), &check->findings);
+    keeper_unlock(keeper);
+}
+
 /* Looks at the source, having written its manifest where that is wanted. */
 static enum cli_status inspect(struct check *check, bool with_writing)
 {
@@ -23,7 +34,7 @@ static enum cli_status inspect(struct check *check, bool with_writing)
     if (status == CLI_OK) {
         finding_list_free(&check->findings);
         inspect_source(keeper, &check->findings);
-        git_find_big_files(check->source_path, source_root_fd(keeper_source(keeper)), &check->findings);
+        inspect_git(keeper, check);
         check->run_count = index_count(keeper_lock(keeper));
         keeper_unlock(keeper);
     }
@@ -103,7 +114,9 @@ const struct command command_check = {
         "Reports every difference between the manifest and what the files of the runs say, every file of a\n"
         "run that can't be read, every directory that looks like a run and is none (an aborted run), what "
         "is\n"
-        "wrong in runsfs.json, and every file over 1 MB that Git would take.\n"
+        "wrong in runsfs.json, every file over 1 MB that Git would take, and, after runs init, what "
+        "outranks\n"
+        "its rules and files that Git has against them.\n"
         "Changes nothing, unless told to by --fix.\n"
         "\n"
         "    runs check                             one line a finding: path, what stands, what should be\n"

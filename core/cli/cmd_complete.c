@@ -3,10 +3,13 @@
  * the others being what stands before it.
  */
 #include "core/base/escape.h"
+#include "core/base/memory.h"
 #include "core/cli/cli.h"
 #include "core/cli/complete.h"
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* What the words before the last say. */
 struct context {
@@ -113,6 +116,19 @@ static void add_runs(struct candidates *candidates, struct index *index)
     buffer_free(&text);
 }
 
+/* The fields by the source's configuration; the built-in ones alone where there is none, or it is broken. */
+static void add_fields(struct candidates *candidates, const struct context *context)
+{
+    char *source_path = find_source(context->directory);
+    CLEANUP_FD int fd = source_path ? open(source_path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    struct config *config = fd >= 0 ? open_config(fd, source_path) : NULL;
+    struct field_set *fields = config ? field_set_create(config) : NULL;
+    complete_query(candidates, fields ? fields : field_set_built_in(), NULL);
+    field_set_free(fields);
+    config_unref(config);
+    free(source_path);
+}
+
 /* Candidates that come from the runs of the source, as far as there is one. */
 static void add_from_source(struct candidates *candidates, const struct context *context)
 {
@@ -121,7 +137,7 @@ static void add_from_source(struct candidates *candidates, const struct context 
     struct keeper *keeper = source_path ? open_source(source_path, true, false) : NULL;
     struct index *index = keeper ? keeper_lock(keeper) : NULL;
     if (is_query)
-        complete_query(candidates, index);
+        complete_query(candidates, keeper ? keeper_fields(keeper) : field_set_built_in(), index);
     else if (index)
         add_runs(candidates, index);
     if (keeper) {
@@ -145,7 +161,7 @@ static void add_arguments(struct candidates *candidates, const struct context *c
         if (complete_query_needs_values(candidates->typed))
             add_from_source(candidates, context);
         else
-            complete_query(candidates, NULL);
+            add_fields(candidates, context);
         break;
     case CLI_ARGUMENT_NONE:
     case CLI_ARGUMENT_DIRECTORY:

@@ -3,7 +3,6 @@
  */
 #include "core/cli/complete.h"
 #include "core/base/memory.h"
-#include "core/cli/entry.h"
 #include "core/query/moment.h"
 #include <stdlib.h>
 #include <string.h>
@@ -24,29 +23,6 @@ void candidates_add(struct candidates *candidates, struct slice candidate, struc
 }
 
 /* ---- the language ---- */
-
-enum kind { KIND_TEXT, KIND_NUMBER, KIND_TIME };
-
-static const struct {
-    struct slice name;
-    enum kind kind;
-} fields[] = {
-    {SLICE_CONSTANT("status"), KIND_TEXT},
-    {SLICE_CONSTANT("framework"), KIND_TEXT},
-    {SLICE_CONSTANT("run_id"), KIND_TEXT},
-    {SLICE_CONSTANT("path"), KIND_TEXT},
-    {SLICE_CONSTANT("day"), KIND_TEXT},
-    {SLICE_CONSTANT("start_time"), KIND_TIME},
-    {SLICE_CONSTANT("end_time"), KIND_TIME},
-    {SLICE_CONSTANT("duration"), KIND_NUMBER},
-    {SLICE_CONSTANT("tokens"), KIND_NUMBER},
-    {SLICE_CONSTANT("tokens_in"), KIND_NUMBER},
-    {SLICE_CONSTANT("tokens_out"), KIND_NUMBER},
-    {SLICE_CONSTANT("verification_status"), KIND_TEXT},
-    {SLICE_CONSTANT("total_tokens_in"), KIND_NUMBER},
-    {SLICE_CONSTANT("total_tokens_out"), KIND_NUMBER},
-};
-#define FIELD_COUNT (sizeof(fields) / sizeof(*fields))
 
 static const struct {
     const char *form, *about;
@@ -125,24 +101,29 @@ static void add(struct candidates *candidates, struct slice head, const char *ma
 
 /* ---- fields ---- */
 
-static void add_prefixed(struct candidates *candidates, struct slice head)
+static void add_prefixed(struct candidates *candidates, const struct field_set *fields, struct slice head)
 {
     for (size_t i = 0; i < PREFIX_COUNT; i++)
-        for (size_t field = 0; field < FIELD_COUNT; field++)
-            if (fields[field].kind == KIND_TEXT ? prefixes[i].is_of_text : prefixes[i].is_of_order)
-                add(candidates, head, prefixes[i].prefix.bytes, fields[field].name, "=", prefixes[i].about);
+        for (size_t j = 0; j < fields->count; j++) {
+            const struct field *field = &fields->fields[j];
+            if (field->type == FIELD_TEXT ? prefixes[i].is_of_text : prefixes[i].is_of_order)
+                add(candidates, head, prefixes[i].prefix.bytes, slice_of(field->name), "=",
+                    prefixes[i].about);
+        }
 }
 
-static void complete_left(struct candidates *candidates, const struct word *word)
+static void complete_left(struct candidates *candidates, const struct field_set *fields,
+                          const struct word *word)
 {
     static const char *const abouts[] = {
-        [KIND_TEXT] = "text", [KIND_NUMBER] = "number", [KIND_TIME] = "time"};
-    for (size_t i = 0; i < FIELD_COUNT; i++)
-        add(candidates, word->head, "", fields[i].name, "=", abouts[fields[i].kind]);
+        [FIELD_TEXT] = "text", [FIELD_NUMBER] = "number", [FIELD_TIME] = "time"};
+    for (size_t i = 0; i < fields->count; i++)
+        add(candidates, word->head, "", slice_of(fields->fields[i].name), "=",
+            abouts[fields->fields[i].type]);
     for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++)
         add(candidates, word->head, "", slice_of(forms[i].form), "", forms[i].about);
     if (word->predicate.length > 0)
-        add_prefixed(candidates, word->head);
+        add_prefixed(candidates, fields, word->head);
 }
 
 /* ---- values ---- */
@@ -154,8 +135,6 @@ struct values {
 
 static void values_add(struct values *values, struct slice value)
 {
-    if (!value.bytes)
-        return;
     if (values->count == values->capacity) {
         values->capacity = values->capacity * 2 + 16;
         values->list = memory_resize(values->list, values->capacity * sizeof(*values->list));
@@ -197,49 +176,37 @@ static void add_day(struct values *values, struct slice time)
     values_add(values, slice_of(day));
 }
 
-static void add_value(struct values *values, const struct run *run, struct slice field)
+/* Numbers are not worth choosing from. */
+static void add_value(struct values *values, const struct run *run, const struct field *field,
+                      struct buffer *scratch)
 {
-    struct buffer path = {0};
-    if (slice_equal(field, SLICE_LITERAL("status")) ||
-        slice_equal(field, SLICE_LITERAL("verification_status")))
-        values_add(values, run->fields.status);
-    else if (slice_equal(field, SLICE_LITERAL("framework")))
-        values_add(values, run_framework(run));
-    else if (slice_equal(field, SLICE_LITERAL("run_id")))
-        values_add(values, run->name);
-    else if (slice_equal(field, SLICE_LITERAL("day")) || slice_equal(field, SLICE_LITERAL("start_time")) ||
-             slice_equal(field, SLICE_LITERAL("since")) || slice_equal(field, SLICE_LITERAL("until")))
-        add_day(values, run->fields.start_time);
-    else if (slice_equal(field, SLICE_LITERAL("end_time")))
-        add_day(values, run->fields.end_time);
-    else if (slice_equal(field, SLICE_LITERAL("path")))
-        entry_append_path(&path, run);
-    if (path.bytes)
-        values_add(values, buffer_slice(&path));
-    buffer_free(&path);
+    struct field_value value = field_value_of(field, run, false, scratch);
+    if (value.is_present && field->type == FIELD_TIME)
+        add_day(values, value.text);
+    else if (value.is_present && field->type == FIELD_TEXT)
+        values_add(values, value.text);
 }
 
-static bool is_field(struct slice name)
+/* The field before a '=', as a query reads it; NULL for none. */
+static const struct field *field_of(const struct field_set *fields, struct slice left)
 {
-    for (size_t i = 0; i < FIELD_COUNT; i++)
-        if (slice_equal(fields[i].name, name))
-            return true;
-    return false;
-}
-
-static struct slice without_prefix(struct slice left)
-{
-    for (size_t i = 0; !is_field(left) && i < PREFIX_COUNT; i++) {
+    const struct field *field = field_find(fields, left);
+    if (slice_equal(left, SLICE_LITERAL("since")) || slice_equal(left, SLICE_LITERAL("until")))
+        return field ? field : field_find(fields, SLICE_LITERAL("start_time"));
+    for (size_t i = 0; !field && i < PREFIX_COUNT; i++) {
         struct slice prefix = prefixes[i].prefix;
         if (left.length > prefix.length && memcmp(left.bytes, prefix.bytes, prefix.length) == 0)
-            return (struct slice){left.bytes + prefix.length, left.length - prefix.length};
+            field =
+                field_find(fields, (struct slice){left.bytes + prefix.length, left.length - prefix.length});
     }
-    return left;
+    return field;
 }
 
 /* A value as a query spells it. */
 static void append_escaped(struct buffer *out, struct slice value)
 {
+    if (value.length == 0)
+        buffer_append_byte(out, '%');
     for (size_t i = 0; i < value.length; i++) {
         unsigned char byte = (unsigned char)value.bytes[i];
         if (byte < 0x20 || byte == 0x7f || strchr(",/+%", byte))
@@ -249,13 +216,14 @@ static void append_escaped(struct buffer *out, struct slice value)
     }
 }
 
-static void complete_value(struct candidates *candidates, const struct word *word, struct index *index)
+static void complete_value(struct candidates *candidates, const struct word *word, const struct field *field,
+                           struct index *index)
 {
     struct values values = {0};
-    struct slice field = without_prefix(word->left);
+    struct buffer scratch = {0};
     size_t united = 0;
     for (struct run *run = index_first(index); run; run = index_next(index, run)) {
-        add_value(&values, run, field);
+        add_value(&values, run, field, &scratch);
         if (values.count >= 2 * united + 1024) {
             values_unite(&values);
             united = values.count;
@@ -270,26 +238,30 @@ static void complete_value(struct candidates *candidates, const struct word *wor
         slice_free(&values.list[i]);
     }
     free(values.list);
+    buffer_free(&scratch);
 }
 
-static void complete_field_name(struct candidates *candidates, struct slice head, bool with_direction)
+static void complete_field_name(struct candidates *candidates, const struct field_set *fields,
+                                struct slice head, bool with_direction)
 {
-    for (size_t i = 0; i < FIELD_COUNT; i++) {
-        add(candidates, head, "", fields[i].name, "", with_direction ? "from the least" : NULL);
+    for (size_t i = 0; i < fields->count; i++) {
+        struct slice name = slice_of(fields->fields[i].name);
+        add(candidates, head, "", name, "", with_direction ? "from the least" : NULL);
         if (with_direction)
-            add(candidates, head, "-", fields[i].name, "", "from the greatest");
+            add(candidates, head, "-", name, "", "from the greatest");
     }
 }
 
-void complete_query(struct candidates *candidates, struct index *index)
+void complete_query(struct candidates *candidates, const struct field_set *fields, struct index *index)
 {
     struct word word = take_apart(candidates->typed);
     bool is_sort = slice_equal(word.left, SLICE_LITERAL("sort"));
+    const struct field *field = word.left.bytes ? field_of(fields, word.left) : NULL;
     if (!word.left.bytes)
-        complete_left(candidates, &word);
-    else if (is_sort || slice_equal(word.left, SLICE_LITERAL("has")) ||
-             slice_equal(word.left, SLICE_LITERAL("missing")))
-        complete_field_name(candidates, word.head, is_sort);
-    else if (index)
-        complete_value(candidates, &word, index);
+        complete_left(candidates, fields, &word);
+    else if (field && index)
+        complete_value(candidates, &word, field, index);
+    else if (!field && (is_sort || slice_equal(word.left, SLICE_LITERAL("has")) ||
+                        slice_equal(word.left, SLICE_LITERAL("missing"))))
+        complete_field_name(candidates, fields, word.head, is_sort);
 }

@@ -4,7 +4,7 @@
 #ifndef RUNSFS_CLI_COMPLETE_H
 #define RUNSFS_CLI_COMPLETE_H
 
-#include "core/manifest/index.h"
+#include "core/query/field.h"
 
 struct candidates {
     struct slice typed; /* with which they begin */
@@ -14,9 +14,9 @@ struct candidates {
 /* Adds a candidate if it begins as typed; one that would not be a line is left out. about may be absent. */
 void candidates_add(struct candidates *candidates, struct slice candidate, struct slice about);
 
-/* Candidates for a word of a query: fields with their operators, and the values that index has. The caller
- * holds its lock; NULL adds no values. */
-void complete_query(struct candidates *candidates, struct index *index);
+/* Candidates for a word of a query: those fields with their operators, and the values that index has. The
+ * caller holds its lock; NULL adds no values. */
+void complete_query(struct candidates *candidates, const struct field_set *fields, struct index *index);
 /* Does a word of a query need an index for its candidates? */
 bool complete_query_needs_values(struct slice typed);
 

@@ -67,6 +67,8 @@ static bool hides_tracked(struct slice pattern, const struct config *config)
     static const char usual[] = "README.md";
     CLEANUP_FREE char *text = memory_copy_text(pattern.bytes, pattern.length);
     const char *rule = text[0] == '/' ? text + 1 : text;
+    while (strncmp(rule, "**/", 3) == 0) /* in any directory, this one too */
+        rule += 3;
     bool hides = config_is_tracked(config, usual) && is_matched(rule, usual);
     for (size_t i = 0; !hides && i < config->tracked_count; i++) {
         CLEANUP_FREE char *example = example_of(config->tracked[i]);
@@ -251,6 +253,15 @@ void git_find_big_files(const char *source_path, int source_fd, struct finding_l
         finding_add(findings, FINDING_GIT, SLICE_LITERAL(".gitignore"),
                     "%zu more files over 1 MB that Git would take or has taken", count - BIG_FILES_TOLD);
     buffer_free(&out);
+}
+
+bool git_has_block(int source_fd)
+{
+    struct buffer content = {0};
+    bool has = file_read_bounded(source_fd, ".gitignore", IGNORE_FILE_BYTES, &content, NULL) == 0 &&
+               ignore_has_block(buffer_slice(&content));
+    buffer_free(&content);
+    return has;
 }
 
 void git_findings(const char *source_path, int source_fd, const struct config *config,

@@ -182,6 +182,15 @@ int ignore_put_block(struct slice content, struct slice block, struct buffer *ou
     return IGNORE_ADDED;
 }
 
+bool ignore_has_block(struct slice content)
+{
+    struct slice rest = content, line, whole;
+    while (next_line(&rest, &line, &whole))
+        if (begins_with(line, first_mark))
+            return true;
+    return false;
+}
+
 /* A blank at the end counts only behind a backslash. */
 static struct slice trimmed(struct slice pattern)
 {

@@ -20,6 +20,8 @@ enum ignore_change {
  * -EBADMSG where a block begins (in *line, from 1) and does not end. */
 int ignore_put_block(struct slice content, struct slice block, struct buffer *out, unsigned *line);
 
+/* Does a block begin in the content of a .gitignore? */
+bool ignore_has_block(struct slice content);
 /* Calls visit for every pattern of a .gitignore, with its line (from 1), as it stands there, without white
  * space at its end. With behind_block only for those behind the block. */
 void ignore_each_pattern(struct slice content, bool behind_block,

@@ -23,6 +23,7 @@ static const char container_name[] = "removed", container_prefix[] = ".removed."
 #define RANDOM_DIGITS 16
 /* Somebody who finishes what others left may take an empty container for such. */
 #define MOVE_ATTEMPTS 8
+#define WALK_ATTEMPTS 100
 /* How often a directory is listed anew that others fill while it is being emptied. */
 #define MOST_AGAIN 1000
 
@@ -91,18 +92,32 @@ static int delete_fault(struct tree_walk *walk, int directory_fd, const char *na
     return fail(walk, name, error);
 }
 
-/* Deletes a container and all in it. */
-static int delete_container(int framework_fd, const char *container, struct buffer *path)
+/* One walk through a container, of which the directories may go while it is in them. */
+static int empty_container(int framework_fd, const char *container, struct buffer *path)
 {
     struct deletion deletion = {.container = container, .path = path};
     const struct tree_visitor visitor = {delete_file, enter_directory, delete_directory, delete_fault,
                                          &deletion};
     CLEANUP_FD int fd = tree_open(framework_fd, container, false);
-    if (fd < 0)
-        return fd;
-    int error = tree_walk(fd, &visitor);
+    return fd < 0 ? fd : tree_walk(fd, &visitor);
+}
+
+/* Deletes a container and all in it, maybe together with another process that finishes what seems to be left.
+ * After an error path says what is there still, be it that it is all. */
+static int delete_container(int framework_fd, const char *container, struct buffer *path)
+{
+    int error = -ESTALE;
+    for (int attempt = 0; (error == -ENOENT || error == -ESTALE) && attempt < WALK_ATTEMPTS; attempt++) {
+        if (faccessat(framework_fd, container, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+            return 0;
+        if (path)
+            buffer_clear(path);
+        error = empty_container(framework_fd, container, path);
+    }
     if (error == 0 && unlinkat(framework_fd, container, AT_REMOVEDIR) != 0 && errno != ENOENT)
         error = -errno;
+    if (error != 0 && path && path->length == 0)
+        buffer_append_text(path, container);
     return error;
 }
 

@@ -140,16 +140,20 @@ static void change_manifest(struct change_list *changes, const char *path, const
 }
 
 /* What stands on disk is taken where it is just this, date included, so that Git sees no difference. */
-static int put_manifest(struct committer *committer, const struct past *past, const char *path,
+static int put_manifest(struct committer *committer, struct past *past, const char *path,
                         const struct head *head, const struct buffer *on_disk, const struct stat *info,
                         struct change_list *changes)
 {
     struct buffer text = {0}, recorded = {0};
-    git_tree_entry *old;
+    struct snapshot *manifest;
+    git_tree_entry *old = NULL;
     git_oid id;
-    take_snapshot_text(past->manifest, &text);
+    int error = past_manifest(past, &manifest);
+    if (error)
+        return error;
+    take_snapshot_text(manifest, &text);
     bool is_on_disk = info->st_ino && slice_equal(buffer_slice(&text), buffer_slice(on_disk));
-    int error = read_recorded(committer, head, path, &old, &recorded);
+    error = read_recorded(committer, head, path, &old, &recorded);
     bool is_recorded = old && !is_on_disk && is_same_but_dated(buffer_slice(&text), buffer_slice(&recorded));
     if (error == 0 && !is_recorded) {
         if (!is_on_disk)

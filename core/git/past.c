@@ -19,6 +19,14 @@ struct past_place {
 
 struct past_internal {
     struct past past;
+    struct deriver *deriver;
+    struct object_id source_tree;
+    struct slice recorded; /* in the place of the tree's own manifest; absent where that counts */
+    struct timespec made_at;
+    bool is_dated;   /* made_at is meant */
+    bool is_adopted; /* the recorded manifest is */
+    bool is_whole;   /* so are all runs: nothing of the recorded manifest shows but in the manifest */
+    struct snapshot *manifest; /* NULL until it is asked for */
     struct query_views views;
     struct past_place *places; /* a run's owner is one of them */
     size_t count, capacity;
@@ -48,6 +56,7 @@ static int put_runs(struct past_internal *past, struct deriver *deriver)
         const struct run_state *state;
         bool changed;
         error = deriver_run(deriver, past->past.rules, &past->places[i].tree, &state);
+        past->is_whole &= error == 0 && (!state->is_run || state->is_whole);
         if (error == 0 && state->is_run)
             index_put(past->past.index, place, name, state, &changed)->owner = &past->places[i];
     }
@@ -55,44 +64,57 @@ static int put_runs(struct past_internal *past, struct deriver *deriver)
     return error;
 }
 
-/* The manifest's name in a tree, and what stands there. */
-static int find_manifest(struct past_internal *past, struct repository *repository,
-                         const struct object_id *source_tree, struct buffer *content)
+const char *past_manifest_name(struct repository *repository, const struct rules *rules,
+                               const struct object_id *source_tree)
 {
     static const char *const names[] = {"runs_manifest.json", "manifest.json"};
-    const char *name = past->past.rules->config->manifest_name;
     struct tree_entry entry;
-    int error = -ENOENT;
-    if (name) {
-        error = tree_entry_of(repository, source_tree, name, &entry);
-    } else {
-        for (size_t i = 0; i < 2 && error == -ENOENT; i++)
-            error = tree_entry_of(repository, source_tree, name = names[i], &entry);
-        if (error)
-            name = names[0];
-    }
-    past->past.manifest_name = memory_copy_text(name, strlen(name));
+    if (rules->config->manifest_name)
+        return rules->config->manifest_name;
+    bool is_second = tree_entry_of(repository, source_tree, names[0], &entry) == -ENOENT &&
+                     tree_entry_of(repository, source_tree, names[1], &entry) == 0;
+    return names[is_second];
+}
+
+/* The recorded manifest; nothing where there is none. */
+static int read_manifest(struct past_internal *past, struct buffer *content)
+{
+    struct repository *repository = deriver_repository(past->deriver);
+    struct tree_entry entry;
+    const char *name = past_manifest_name(repository, past->past.rules, &past->source_tree);
+    int error = tree_entry_of(repository, &past->source_tree, name, &entry);
     if (error == 0 && S_ISREG(entry.mode))
         error = blob_read(repository, &entry.id, LIMIT_MANIFEST_BYTES, content);
     return error == -ENOENT || error == -EFBIG ? 0 : error;
 }
 
-static int adopt_manifest(struct past_internal *past, struct repository *repository,
-                          const struct object_id *source_tree, struct slice recorded,
-                          const struct timespec *made_at)
+/* What the recorded manifest adds to what the files say. */
+static int adopt_manifest(struct past_internal *past)
 {
     struct buffer content = {0};
     struct index *index = past->past.index;
-    int error = find_manifest(past, repository, source_tree, &content);
+    struct slice recorded = past->recorded;
+    int error = recorded.bytes ? 0 : read_manifest(past, &content);
     if (error == 0) {
         if (!recorded.bytes)
             recorded = buffer_slice(&content);
         enum existing_verdict verdict = existing_adopt(index, recorded, false, NULL);
         bool is_read = verdict != EXISTING_BROKEN && verdict != EXISTING_EMPTY;
-        existing_keep_last_updated(index, is_read ? recorded : SLICE_LITERAL(""), made_at);
-        past->past.manifest = snapshot_take(index);
+        existing_keep_last_updated(index, is_read ? recorded : SLICE_LITERAL(""),
+                                   past->is_dated ? &past->made_at : NULL);
+        past->is_adopted = true;
     }
     buffer_free(&content);
+    return error;
+}
+
+int past_manifest(struct past *past, struct snapshot **manifest)
+{
+    struct past_internal *internal = (struct past_internal *)past;
+    int error = internal->is_adopted ? 0 : adopt_manifest(internal);
+    if (error == 0 && !internal->manifest)
+        internal->manifest = snapshot_take(past->index);
+    *manifest = internal->manifest;
     return error;
 }
 
@@ -107,6 +129,12 @@ int past_create_beside(struct deriver *deriver, const struct object_id *source_t
 {
     struct repository *repository = deriver_repository(deriver);
     struct past_internal *past = memory_alloc_zeroed(1, sizeof(*past));
+    *past = (struct past_internal){.deriver = deriver,
+                                   .source_tree = *source_tree,
+                                   .recorded = recorded,
+                                   .made_at = made_at ? *made_at : (struct timespec){0},
+                                   .is_dated = made_at,
+                                   .is_whole = true};
     int error = deriver_rules(deriver, source_tree, &past->past.rules);
     past->past.index = index_create();
     if (error == 0) {
@@ -117,8 +145,8 @@ int past_create_beside(struct deriver *deriver, const struct object_id *source_t
     }
     if (error == 0)
         error = put_runs(past, deriver);
-    if (error == 0)
-        error = adopt_manifest(past, repository, source_tree, recorded, made_at);
+    if (error == 0 && !past->is_whole) /* it may have their last good values */
+        error = adopt_manifest(past);
     if (error == 0)
         *created = &past->past;
     else
@@ -131,9 +159,8 @@ void past_free(struct past *past)
     struct past_internal *internal = (struct past_internal *)past;
     if (!past)
         return;
-    snapshot_unref(past->manifest);
+    snapshot_unref(internal->manifest);
     index_destroy(past->index);
-    free(past->manifest_name);
     free(internal->places);
     buffer_free(&internal->paths);
     free(internal);

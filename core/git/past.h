@@ -11,18 +11,23 @@
 struct past {
     const struct rules *rules; /* the deriver's */
     struct index *index;
-    struct snapshot *manifest; /* derived; members that the recorded one adds are in it */
-    char *manifest_name;       /* of the file in the source: the configuration's, or that which is there */
 };
 
-/* last_updated is the recorded manifest's; where the tree has none, made_at, or null without one. 0 and
- * *past, to be freed; -EIO where an object is missing. */
+/* 0 and *past, to be freed while the deriver is there; -EIO where an object is missing. */
 int past_create(struct deriver *deriver, const struct object_id *source_tree, const struct timespec *made_at,
                 struct past **past);
 /* The same of a tree that is being made: what a manifest adds to the files is taken from `recorded`, which
- * stands on disk; absent: from the tree's own. */
+ * stands on disk (absent: from the tree's own) and must stay until past_manifest has returned. */
 int past_create_beside(struct deriver *deriver, const struct object_id *source_tree, struct slice recorded,
                        const struct timespec *made_at, struct past **past);
+/* The derived manifest, made when it is first asked for; owned by past. Members that the recorded one adds
+ * are in it, and last_updated is the recorded one's; where the tree has none, made_at, or null without one.
+ * 0; -EIO. */
+int past_manifest(struct past *past, struct snapshot **manifest);
+/* The manifest's name in a tree of the source: the configuration's, or that of the file which is there. It
+ * lives as long as rules. */
+const char *past_manifest_name(struct repository *repository, const struct rules *rules,
+                               const struct object_id *source_tree);
 void past_free(struct past *past);
 /* The tree of a run in its index. */
 const struct object_id *past_run_tree(const struct run *run);

@@ -269,6 +269,10 @@ static int parse_sort(struct parser *parser, struct slice raw)
     int error = find_field(parser, raw, &field);
     if (error)
         return error;
+    /* What was sorted by already decides nothing more, and every key is found and kept for every run. */
+    for (size_t i = 0; i < query->key_count; i++)
+        if (query->keys[i].field->kind == field->kind && query->keys[i].field->own == field->own)
+            return 0;
     query->keys = memory_resize(query->keys, (query->key_count + 1) * sizeof(*query->keys));
     query->keys[query->key_count++] = (struct sort_key){field, is_descending};
     return 0;

@@ -6,6 +6,7 @@
 #include "fs/real/real.h"
 #include "fs/coherence.h"
 #include "fs/real/habit.h"
+#include "fs/view/view.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -165,24 +166,6 @@ static bool listing_add(struct listing *listing, const struct linux_dirent64 *di
     return true;
 }
 
-/* Takes back the lookups of a reply that did not reach the kernel. */
-static void listing_undo(struct listing *listing)
-{
-    if (!listing->plus)
-        return;
-    for (size_t at = 0; at < listing->used;) {
-        /* struct fuse_direntplus: a fuse_entry_out of 128 bytes that begins with the node's number, then a
-         * fuse_dirent */
-        uint64_t number;
-        uint32_t name_length;
-        memcpy(&number, listing->bytes + at, sizeof(number));
-        memcpy(&name_length, listing->bytes + at + 128 + 16, sizeof(name_length));
-        if (number)
-            nodes_forget(&listing->fs->nodes, node_of_number(&listing->fs->nodes, number), 1);
-        at += (128 + 24 + name_length + 7) & ~(size_t)7;
-    }
-}
-
 /* Not where another listing began meanwhile: it may have more to see. */
 static void remember_end(const struct listing *listing)
 {
@@ -258,8 +241,8 @@ static void list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, 
     real_fd_close(fs, &real);
     if (error && listing.used == 0)
         fuse_reply_err(req, -error);
-    else if (fuse_reply_buf(req, listing.bytes, listing.used) == -ENOENT)
-        listing_undo(&listing);
+    else if (fuse_reply_buf(req, listing.bytes, listing.used) == -ENOENT && plus)
+        view_listing_undo(fs, listing.bytes, listing.used);
     free(listing.bytes);
 }
 

@@ -202,7 +202,7 @@ static void control_list(struct fs *fs, fuse_req_t req, struct node *node, size_
             fits = view_listing_add(&listing, others[at - REPORT_COUNT].name, others[at - REPORT_COUNT].ino,
                                     others[at - REPORT_COUNT].type, at + 1 + VIEW_FIRST_OFFSET);
     }
-    view_listing_end(&listing);
+    view_listing_end(fs, &listing);
 }
 
 static void control_readdir(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset)

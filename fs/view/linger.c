@@ -1,13 +1,15 @@
 /*
  * Runs that are being removed through a view or a query. `rm -r by-status/failed/<run>` removes metrics.json
  * long before the directory, and with that the run leaves the view; the directory must still be found there
- * for the rest of the removal. So it lingers: reachable by the name it had, not listed, until it is gone, is
- * a run again, or nobody came for long.
+ * for the rest of the removal. So it lingers: reachable by the name it had, not listed, until it is gone or
+ * nobody came for long. While it is a run all the same (its metadata.json is still there) it is not shown
+ * here, but lingers on: the removal has only begun.
  */
 #include "fs/view/view.h"
 #include "core/base/memory.h"
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LINGER_SECONDS 600
 #define LINGER_MOST 256
@@ -85,13 +87,19 @@ void view_linger(struct fs *fs, const struct directory_node *parent, const char 
     free_all(fs, out);
 }
 
-/* A run again: it is where its files say, and nowhere else. */
-static bool is_run(struct fs *fs, const struct directory *directory)
+/* One that is a run is where its files say, and nowhere else; one that was removed elsewhere is nowhere. */
+static bool is_to_be_shown(struct fs *fs, struct directory *directory)
 {
+    struct descriptor descriptor;
+    struct stat st;
     keeper_lock(fs->keeper);
-    bool is = keeper_run_of_directory(fs->keeper, directory) != NULL;
+    bool is_run = keeper_run_of_directory(fs->keeper, directory) != NULL;
     keeper_unlock(fs->keeper);
-    return is;
+    if (is_run || source_borrow(fs->source, directory, &descriptor) != 0)
+        return false;
+    bool is_there = fstat(descriptor.fd, &st) == 0 && st.st_nlink > 0;
+    source_release(fs->source, &descriptor);
+    return is_there;
 }
 
 struct directory *view_lingering(struct fs *fs, const struct node *view, const char *name)
@@ -102,8 +110,7 @@ struct directory *view_lingering(struct fs *fs, const struct node *view, const c
         if (at->view == view && at->until > now() && strcmp(at->name, name) == 0)
             directory = directory_ref(at->directory);
     pthread_mutex_unlock(&fs->linger_lock);
-    if (directory && is_run(fs, directory)) {
-        view_linger_end(fs, directory);
+    if (directory && !is_to_be_shown(fs, directory)) {
         directory_unref(fs->source, directory);
         directory = NULL;
     }
@@ -117,24 +124,35 @@ static bool is_value_named(const struct node *node, unsigned facet, const char *
            strcmp(facet_value_name(view->value), name) == 0;
 }
 
-struct view_node *view_lingering_value(struct fs *fs, unsigned facet, const char *name)
+/* The value with one more lookup, and the name of the run that lingers in it behind so many others; NULL for
+ * none. */
+static struct view_node *find_value(struct fs *fs, unsigned facet, const char *name, unsigned behind,
+                                    char run_name[LIMIT_NAME_BYTES + 1])
 {
     struct node *view = NULL;
-    char run_name[LIMIT_NAME_BYTES + 1];
     pthread_mutex_lock(&fs->linger_lock);
     for (struct lingering *at = fs->lingering; at && !view; at = at->next)
-        if (at->until > now() && is_value_named(at->view, facet, name)) {
+        if (at->until > now() && is_value_named(at->view, facet, name) && behind-- == 0) {
             view = at->view;
             nodes_looked_up(&fs->nodes, view);
-            memcpy(run_name, at->name, sizeof(run_name));
+            memcpy(run_name, at->name, sizeof(at->name));
         }
     pthread_mutex_unlock(&fs->linger_lock);
-    struct directory *directory = view ? view_lingering(fs, view, run_name) : NULL;
-    if (directory)
+    return (struct view_node *)view;
+}
+
+struct view_node *view_lingering_value(struct fs *fs, unsigned facet, const char *name)
+{
+    char run_name[LIMIT_NAME_BYTES + 1];
+    struct view_node *view;
+    for (unsigned behind = 0; (view = find_value(fs, facet, name, behind, run_name)); behind++) {
+        struct directory *directory = view_lingering(fs, &view->node, run_name);
         directory_unref(fs->source, directory);
-    else if (view)
-        nodes_forget(&fs->nodes, view, 1);
-    return directory ? (struct view_node *)view : NULL;
+        if (directory)
+            break;
+        nodes_forget(&fs->nodes, &view->node, 1);
+    }
+    return view;
 }
 
 void view_linger_end(struct fs *fs, const struct directory *directory)

@@ -9,6 +9,7 @@
  */
 #include "fs/view/result.h"
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 uint64_t query_ino(const struct query_node *query)
@@ -82,8 +83,19 @@ static void refuse(struct fs *fs, const struct query_node *query, const struct q
     buffer_free(&path);
 }
 
+/* Every query below another has all predicates of that one, and somebody may walk into them without end. */
+static bool is_too_long(const struct node *parent, const char *name)
+{
+    size_t length = parent->kind == NODE_QUERY ? strlen(((const struct query_node *)parent)->text) : 0;
+    return length + 1 + strlen(name) >= PATH_MAX;
+}
+
 void query_reply(struct fs *fs, fuse_req_t req, struct node *parent, const char *name)
 {
+    if (is_too_long(parent, name)) {
+        fuse_reply_err(req, ENAMETOOLONG);
+        return;
+    }
     struct query_node *node = nodes_query(&fs->nodes, parent, name);
     struct query *query;
     struct query_error error;
@@ -153,15 +165,15 @@ static void query_list(struct fs *fs, fuse_req_t req, struct node *node, size_t 
     struct view_listing listing;
     view_listing_begin(&listing, req, size, plus);
     view_listing_add_dots(&listing, query_ino(query), offset);
-    size_t position = query_listing_position(offset);
+    size_t first = query_listing_position(offset), position = first;
     for (; position < answer->count; position++) {
         const struct query_listed *listed = &answer->listed[position];
         if (!view_listing_add(&listing, answer->names.bytes + listed->name_at, listed->ino, S_IFDIR,
                               query_listing_offset(answer, position + 1)))
             break;
     }
-    query_listing_give(fs, answer, position == answer->count);
-    view_listing_end(&listing);
+    query_listing_give(fs, answer, first >= answer->count);
+    view_listing_end(fs, &listing);
 }
 
 static void query_readdir(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset)

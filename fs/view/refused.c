@@ -2,7 +2,7 @@
  * Queries that were refused, and why: in the log, and the last of them in `.runsfs/errors`, for who typed a
  * path and got no more than "No such file or directory".
  */
-#include "fs/view/view.h"
+#include "fs/view/report.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include <stdlib.h>
@@ -72,8 +72,11 @@ void refused_add(struct fs *fs, const char *path, const char *reason)
         refusal = (struct refusal){
             memory_copy_text(path, strlen(path)), memory_copy_text(reason, strlen(reason)), {0}, 0};
     }
-    clock_gettime(CLOCK_REALTIME, &refusal.at);
-    refusal.times++;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (!again || now.tv_sec - refusal.at.tv_sec > 1) /* one ls looks several times */
+        refusal.times++;
+    refusal.at = now;
     refusals->list[refusals->count++] = refusal;
     pthread_mutex_unlock(&refusals->lock);
     if (!again) /* a shell's completion asks for the same over and over */
@@ -90,7 +93,9 @@ void refused_render(struct fs *fs, struct buffer *text)
         char at[32];
         gmtime_r(&refusal->at.tv_sec, &utc);
         strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%SZ", &utc);
-        buffer_append_format(text, "%s query %s: %s", at, refusal->path, refusal->reason);
+        buffer_append_format(text, "%s query ", at);
+        report_append_printable(text, slice_of(refusal->path));
+        buffer_append_format(text, ": %s", refusal->reason);
         if (refusal->times > 1)
             buffer_append_format(text, " (%u times)", refusal->times);
         buffer_append_byte(text, '\n');

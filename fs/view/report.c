@@ -107,6 +107,22 @@ void report_status(struct fs *fs, struct buffer *text)
 
 /* ---- errors ---- */
 
+void report_append_printable(struct buffer *text, struct slice shown)
+{
+    while (shown.length > 0) {
+        uint32_t code_point;
+        size_t size = utf8_decode(shown, false, &code_point);
+        bool is_control = code_point < 0x20 || (code_point >= 0x7f && code_point <= 0x9f);
+        if (size > 0 && !is_control)
+            buffer_append(text, shown.bytes, size);
+        else
+            buffer_append_format(text, "\\x%02x", (unsigned char)shown.bytes[0]);
+        size = size > 0 && !is_control ? size : 1;
+        shown.bytes += size;
+        shown.length -= size;
+    }
+}
+
 struct fault_report {
     const struct run_plan *plan;
     struct buffer *text;
@@ -115,15 +131,18 @@ struct fault_report {
 static int append_faults(struct run *run, void *context)
 {
     struct fault_report *report = context;
-    struct buffer *text = report->text;
+    struct buffer *text = report->text, path = {0};
     for (size_t file = 0; run->faults && file < report->plan->file_count; file++) {
         char reason[200];
         if (!run->faults[file].reason)
             continue;
         run_fault_describe(&run->faults[file], reason, sizeof(reason));
-        run_append_path(run, text);
+        buffer_clear(&path);
+        run_append_path(run, &path);
+        report_append_printable(text, buffer_slice(&path));
         buffer_append_format(text, "/%s: %s\n", report->plan->files[file].name, reason);
     }
+    buffer_free(&path);
     return 0;
 }
 

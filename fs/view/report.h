@@ -6,6 +6,9 @@
 
 #include "fs/view/view.h"
 
+/* Appends text of somebody else's choice: what would end the line or steer a terminal, and what is no UTF-8,
+ * spelled as \xXX, as in the log. */
+void report_append_printable(struct buffer *text, struct slice shown);
 /* status.json: version, source, counts per view, watch, requests, caches, the manifest's last writing. */
 void report_status(struct fs *fs, struct buffer *text);
 /* errors: a line each. */

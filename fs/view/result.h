@@ -40,7 +40,7 @@ struct query_listing {
  * back. 0 or -ENOENT. */
 int query_listing_take(struct fs *fs, const struct query_node *node, off_t offset,
                        struct query_listing **listing);
-/* is_end: it was read to its end, and is not needed any longer. */
+/* is_end: its end was told, for which readers ask once more, and it is not needed any longer. */
 void query_listing_give(struct fs *fs, struct query_listing *listing, bool is_end);
 /* Offsets above those of "." and "..": behind how many entries they stand, and which listing's. */
 size_t query_listing_position(off_t offset);

@@ -163,6 +163,10 @@ static void top_lookup(struct fs *fs, fuse_req_t req, struct node *node, const c
         tracked_top_lookup(fs, req);
         return;
     }
+    if (strcmp(name, "at") == 0) {
+        past_top_lookup(fs, req);
+        return;
+    }
     if (strcmp(name, "where") == 0) {
         query_top_lookup(fs, req);
         return;
@@ -272,8 +276,8 @@ void view_rmdir(struct fs *fs, fuse_req_t req, struct node *node, const char *na
 
 static void list_top(struct fs *fs, struct view_listing *listing, off_t offset)
 {
-    enum { TOP_RUNS, TOP_TRACKED, TOP_WHERE, TOP_FACETS };
-    static const char *const names[] = {"runs", "tracked", "where"};
+    enum { TOP_RUNS, TOP_TRACKED, TOP_WHERE, TOP_AT, TOP_FACETS };
+    static const char *const names[] = {"runs", "tracked", "where", "at"};
     if (!view_listing_add_dots(listing, FUSE_ROOT_ID, offset))
         return;
     struct stat st;
@@ -286,6 +290,7 @@ static void list_top(struct fs *fs, struct view_listing *listing, off_t offset)
             continue;
         uint64_t ino = at < TOP_WHERE    ? st.st_ino
                        : at == TOP_WHERE ? query_ino(&fs->nodes.where)
+                       : at == TOP_AT    ? PAST_INO
                                          : VIEW_INO | (at - TOP_FACETS);
         if (!view_listing_add(listing, name, ino, S_IFDIR, at + 1 + VIEW_FIRST_OFFSET))
             break;
@@ -339,7 +344,7 @@ static void view_list(struct fs *fs, fuse_req_t req, struct node *node, size_t s
         list_facet(fs, &listing, (struct view_node *)node, offset);
     else
         list_value(fs, &listing, (struct view_node *)node, offset);
-    view_listing_end(&listing);
+    view_listing_end(fs, &listing);
 }
 
 static void view_readdir(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset)

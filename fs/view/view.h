@@ -9,10 +9,13 @@
 /* Inode numbers of derived directories and files, which no filesystem uses: this and
  * - facet | value's number << 8 for views,
  * - VIEW_INO_QUERY and the node's generation for queries,
+ * - PAST_INO and a number of the path for what is below at/,
  * - VIEW_INO_OTHER and a number of its own for everything else. */
 #define VIEW_INO (1ull << 63)
 #define VIEW_INO_QUERY (VIEW_INO | 1ull << 62)
 #define VIEW_INO_OTHER (VIEW_INO | 1ull << 61)
+#define PAST_INO (VIEW_INO | 1ull << 60)
+#define PAST_INO_BITS (1ull << 60)
 
 /* ---- view.c ---- */
 
@@ -40,13 +43,18 @@ struct view_listing {
 #define VIEW_FIRST_OFFSET 2
 
 void view_listing_begin(struct view_listing *listing, fuse_req_t req, size_t size, bool plus);
+/* An entry that the kernel may keep, whose lookup is taken back where it does not fit. */
+bool view_listing_add_entry(struct fs *fs, struct view_listing *listing, const char *name,
+                            const struct fuse_entry_param *entry, uint64_t offset);
 /* False where it does not fit: nothing more is to be added. */
 bool view_listing_add(struct view_listing *listing, const char *name, uint64_t ino, mode_t type,
                       uint64_t offset);
 /* Those of "." and ".." that come at offset and after it. */
 bool view_listing_add_dots(struct view_listing *listing, uint64_t ino, off_t offset);
-/* Replies. */
-void view_listing_end(struct view_listing *listing);
+/* Replies. fs is needed where entries were added. */
+void view_listing_end(struct fs *fs, struct view_listing *listing);
+/* Takes back the lookups in a reply to READDIRPLUS that did not reach the kernel. */
+void view_listing_undo(struct fs *fs, const char *bytes, size_t used);
 
 /* ---- query.c ---- */
 

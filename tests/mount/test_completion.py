@@ -1,5 +1,6 @@
 """What Tab does: `runs complete`, the function for bash, and an interactive bash with somebody typing."""
 
+import json
 import os
 import pty
 import select
@@ -75,11 +76,35 @@ def test_directories_are_the_shells(filled, words):
 @needs_find
 def test_queries(filled):
     assert "status=" in candidates(filled, "find", "") and "sort=" in candidates(filled, "find", "")
-    assert candidates(filled, "find", "min_tok") == ["min_tokens=", "min_tokens_in=", "min_tokens_out="]
+    assert sorted(candidates(filled, "find", "min_tok")) == ["min_tokens=", "min_tokens_in=", "min_tokens_out="]
     assert candidates(filled, "find", "status=") == ["status=failed", "status=odd%2C one", "status=pending", "status=verified"]
     assert candidates(filled, "find", "framework=chatdev,not_status=failed+v") == ["framework=chatdev,not_status=failed+verified"]
     assert candidates(filled, "find", "sort=-dur") == ["sort=-duration"]
     assert candidates(filled, "find", "since=") == ["since=2025-10-15", "since=2025-10-16"]
+
+
+@needs_find
+def test_queries_of_fields_of_ones_own(filled):
+    (filled / "runsfs.json").write_text(json.dumps({"fields": {
+        "model": {"from": ["metrics.json#/model"]},
+        "cost": {"from": ["metrics.json#/cost"], "type": "number"},
+        "seen": {"from": ["metrics.json#/seen"], "type": "time"},
+    }}))
+    for run, model in (("0a1b", "gpt-4,turbo"), ("0a2c", "")):
+        (filled / "chatdev" / run / "metrics.json").write_text(json.dumps({"model": model, "cost": 2.5, "seen": "2025-11-02T23:30:00-01:00"}))
+    assert candidates(filled, "find", "mod") == ["model="]
+    assert candidates(filled, "find", "model=") == ["model=%", "model=gpt-4%2Cturbo"]
+    assert candidates(filled, "find", "status=verified,not_model=g") == ["status=verified,not_model=gpt-4%2Cturbo"]
+    assert candidates(filled, "find", "max_co") == ["max_cost="] and candidates(filled, "find", "contains_co") == []
+    assert candidates(filled, "find", "cost=") == []
+    assert candidates(filled, "find", "min_seen=") == ["min_seen=2025-11-03"]
+    assert {"model", "cost", "seen", "status"} <= {text[5:] for text in candidates(filled, "find", "sort=")}
+    assert "has=model" in candidates(filled, "find", "has=")
+    for field in ("model", "cost", "seen"):
+        assert runs_command("find", f"has={field}", cwd=filled).returncode == 0
+    (filled / "runsfs.json").write_text("{")
+    for directory in (filled, filled.parent):
+        assert "\nstatus=\t" in runs_command("complete", "find", "st", cwd=directory).stdout
 
 
 def replies(directory, line, *words):

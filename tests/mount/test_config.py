@@ -164,7 +164,7 @@ def test_an_edit_takes_effect(modelled, source):
     assert names(modelled, "tracked/chatdev/run-1") == ["metrics.json", "notes.txt"]
     assert [entry["run_id"] for entry in manifest(modelled)["runs"]] == ["run-0", "run-1", "run-3"]
     (modelled.runs / "runsfs.json").unlink()
-    assert set(os.listdir(modelled.path)) == {"runs", "tracked", "where", "by-status", "by-framework"}
+    assert set(os.listdir(modelled.path)) == {"runs", "tracked", "where", "at", "by-status", "by-framework"}
     assert names(modelled, "where") == ["run-0", "run-1", "run-2", "run-3"]
     assert names(modelled, "tracked/chatdev/run-1") == ["README.md", "metadata.json", "metrics.json"]
     assert_agree(modelled)

@@ -174,9 +174,10 @@ def test_rules_in_a_run_outrank_the_block(repository, name):
     assert "chatdev/run/workspace/big" in taken(repository)
 
 
-def test_rules_in_a_run_that_hide_tracked_files(repository):
-    (repository / "chatdev/run/.gitignore").write_text("*.log\n*.txt\n")
-    assert 'line 2, "*.txt"' in finding(repository, "chatdev/run/.gitignore")
+@pytest.mark.parametrize("rule", ["*.txt", "**/commit.txt", "/**/*.txt"])
+def test_rules_in_a_run_that_hide_tracked_files(repository, rule):
+    (repository / "chatdev/run/.gitignore").write_text(f"*.log\n{rule}\n")
+    assert f'line 2, "{rule}"' in finding(repository, "chatdev/run/.gitignore")
     assert "chatdev/run/commit.txt" not in taken(repository)
 
 
@@ -270,3 +271,22 @@ def test_check_names_big_files_that_git_would_take(source):
     assert runs_command("check", "-C", source).returncode == 0
     make_file(source, "chatdev/run-1/report.md", 2_000_000)
     assert "chatdev/run-1/report.md: 2.0 MB" in runs_command("check", "-C", source).stdout
+
+
+def test_check_says_what_is_in_the_way_of_the_rules(source):
+    run = pathlib.Path(write_run(source, "chatdev", "run-1"))
+    write_manifest(source)
+    make_file(run, "workspace/code.py", 100)
+    (run / ".gitignore").write_text("*.json\n")
+    git(source, "init", "-q")
+    git(source, "add", "-f", "chatdev/run-1/workspace/code.py")
+    assert runs_command("check", "-C", source).returncode == 0  # nobody has asked for rules
+    init = runs_command("init", source)
+    check = runs_command("check", "-C", source)
+    assert init.returncode == check.returncode == 1
+    assert "chatdev/run-1/workspace/code.py: Git has this file already" in check.stdout
+    assert "chatdev/run-1/.gitignore: line 1" in check.stdout
+    assert init.stdout.splitlines()[1:] == check.stdout.splitlines()[:-1]
+    (run / ".gitignore").unlink()
+    git(source, "rm", "-q", "--cached", "-r", ".")
+    assert succeeded(runs_command("check", "-C", source))

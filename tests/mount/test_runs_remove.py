@@ -148,13 +148,23 @@ def test_what_can_not_be_deleted_is_named(filled):
     assert os.listdir(filled / "chatdev") == []
 
 
-def crash_at(source, call, number, tmp_path):
-    """Kills `runs remove` where it is about to make its n-th such system call; False where it makes fewer."""
-    command = ["strace", "-f", "-qq", "-o", tmp_path / "trace", "-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}",
+def start_injected(source, what, tmp_path):
+    """`runs remove`, to which something happens at a system call."""
+    command = ["strace", "-f", "-qq", "-o", tmp_path / "trace", "-e", f"trace={what.partition(':')[0]}", "-e", f"inject={what}",
                RUNS, "-C", source, "remove", "--yes", "chatdev/0a1b"]
     environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
-    result = subprocess.run([os.fspath(part) for part in command], capture_output=True, check=False, env=environment, stdin=subprocess.DEVNULL)
-    return result.returncode != 0
+    return subprocess.Popen([os.fspath(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, stdin=subprocess.DEVNULL, text=True)
+
+
+def injected(source, call, number, what, tmp_path):
+    with start_injected(source, f"{call}:{what}:when={number}", tmp_path) as process:
+        output, error = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, output, error)
+
+
+def crash_at(source, call, number, tmp_path):
+    """Kills it where it is about to make that call; False where it makes fewer."""
+    return injected(source, call, number, "signal=KILL", tmp_path).returncode != 0
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
@@ -181,6 +191,47 @@ def test_a_crash_leaves_a_run_whole_or_gone(filled, tmp_path, call):
     succeeded(runs_command("-C", filled, "remove", "--yes", "chatdev/0a1b"))
     assert on_disk(filled) == listed(filled) == ["chatdev/0a2c", "ghspec/ff"]
     assert os.listdir(filled / "chatdev") == ["0a2c"]
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+@pytest.mark.parametrize("call", ["renameat", "unlinkat", "openat2"])
+def test_an_error_says_whether_the_run_is_there(filled, tmp_path, call):
+    run = filled / "chatdev" / "0a1b"
+    spare = tmp_path / "spare"
+    shutil.copytree(run, spare)
+    told = set()
+    for number in range(1, 60):
+        for left in containers(filled):
+            shutil.rmtree(filled / "chatdev" / left)
+        if not run.exists():
+            shutil.copytree(spare, run)
+        result = injected(filled, call, number, "error=EIO", tmp_path)
+        if result.returncode != 2 or "0a1b" not in result.stderr:
+            continue
+        if run.exists():
+            assert tree(run).keys() == tree(spare).keys() and ("as it was" in result.stderr or "nothing was removed" in result.stderr), (number, result.stderr)
+        else:
+            assert "the run is gone from its place" in result.stderr and ".removed." in result.stderr, (number, result.stderr)
+        told.add(run.exists())
+    assert told == ({True} if call == "renameat" else {True, False} if call == "openat2" else {False})
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+def test_two_that_delete_the_same(filled, tmp_path):
+    """The second finishes what the first seems to have left; neither has anything to complain of."""
+    for pause in range(6):
+        run = filled / "chatdev" / "0a1b"
+        for number in range(15):
+            make_file(run, f"workspace/{number}/x/y/file", 1)
+        write_run(filled, "chatdev", "0a1b")
+        write_run(filled, "chatdev", "0a2c")
+        with start_injected(filled, "unlinkat:delay_enter=20000", tmp_path) as slow:
+            assert poll(lambda: not run.exists(), seconds=20)
+            time.sleep(0.03 * pause)
+            succeeded(runs_command("-C", filled, "remove", "--yes", "0a2c"))
+            output, error = slow.communicate()
+        assert (slow.returncode, error) == (0, "") and "removed" in output
+        assert os.listdir(filled / "chatdev") == []
 
 
 def test_a_run_that_is_at_work_is_removed_all_the_same(filled):

@@ -1,5 +1,6 @@
 """Queries as paths: where/, nested and joined, and below the values of views; live, and refused with a reason."""
 
+import ctypes
 import errno
 import json
 import os
@@ -203,3 +204,110 @@ def test_counts_of_views_in_status(mounted):
     assert status["source"] == os.fspath(mounted.source) and status["manifest"]["name"] == "runs_manifest.json"
     write_run(mounted.runs, "chatdev", "run-99", "odd")
     assert poll(lambda: json.loads((mounted.path / ".runsfs" / "status.json").read_text())["manifest"]["last_write"])
+
+
+def removed_step_by_step(directory, view, run, look):
+    """As `rm -r` does it, from a directory that stays open; look() between any two steps."""
+    inside = os.open(directory / view / run, os.O_RDONLY)
+    try:
+        for name in ("metrics.json", "metadata.json"):
+            os.unlink(name, dir_fd=inside)
+            look()
+    finally:
+        os.close(inside)
+    os.rmdir(directory / view / run)
+
+
+@pytest.mark.parametrize("view", ["where/status=failed", "where/sort=-tokens,limit=1", "by-status/failed", "by-status/failed/min_tokens=1"])
+def test_a_removal_goes_on_while_others_look(mounted, view):
+    """Without its metrics.json it is a run all the same, of another status, and found there and nowhere else; then it is none."""
+    (mounted.runs / "baes" / "run-11" / "metadata.json").write_text("{}")
+    removed_step_by_step(mounted.path, view, "run-11", lambda: os.path.exists(mounted.path / view / "run-11"))
+    assert not (mounted.source / "baes" / "run-11").exists()
+    assert_agree(mounted)
+
+
+def test_a_status_stays_while_the_last_runs_of_it_are_removed(mounted):
+    view, going = mounted.path / "by-status" / "rare", [f"going-{number}" for number in range(5)]
+    for run in going:
+        write_run(mounted.runs, "baes", run, "rare")
+        (mounted.runs / "baes" / run / "metadata.json").write_text("{}")
+    inside = [os.open(view / run, os.O_RDONLY) for run in going]
+    os.unlink("metrics.json", dir_fd=inside[0])
+    os.unlink("metadata.json", dir_fd=inside[0])
+    for descriptor in inside[1:]:
+        os.unlink("metrics.json", dir_fd=descriptor)
+    assert names(mounted, "by-status/pending") == going[1:]
+    os.rmdir(view / going[0])
+    for run, descriptor in zip(going[1:], inside[1:]):
+        os.unlink("metadata.json", dir_fd=descriptor)
+        os.rmdir(view / run)
+    for descriptor in inside:
+        os.close(descriptor)
+    assert not view.exists()
+    assert_agree(mounted)
+
+
+@pytest.mark.parametrize("top", ["runs", "source"])
+def test_a_removal_that_ends_elsewhere_leaves_nothing(mounted, top):
+    write_run(mounted.runs, "baes", "going", "rare")
+    view = mounted.path / "by-status" / "rare"
+    (view / "going" / "metrics.json").unlink()
+    assert (view / "going").exists() and not os.listdir(view)
+    os.rmdir(getattr(mounted, top) / "baes" / "going")
+    gone = lambda: not (view / "going").exists() and not view.exists()
+    assert gone() if top == "runs" else poll(gone)
+
+
+def entries_of(descriptor):
+    """What one getdents64 gives."""
+    buffer = ctypes.create_string_buffer(1 << 16)
+    length = ctypes.CDLL(None, use_errno=True).syscall(217, descriptor, buffer, len(buffer))
+    assert length >= 0
+    found, at = [], 0
+    while at < length:
+        size = int.from_bytes(buffer.raw[at + 16:at + 18], "little")
+        found.append(buffer.raw[at + 19:at + size].split(b"\0")[0].decode())
+        at += size
+    return [name for name in found if name not in (".", "..")]
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the number of a system call")
+@pytest.mark.parametrize("path", ["where/status=verified", "where", "where/sort=-tokens,limit=5"])
+def test_a_listing_ends_where_it_ended(mounted, path):
+    """A reader asks once more at the end of a listing; what became of the runs meanwhile is no part of it."""
+    descriptor = os.open(mounted.path / path, os.O_RDONLY)
+    try:
+        first = entries_of(descriptor)
+        assert sorted(first) == names(mounted, path)
+        write_run(mounted.runs, "chatdev", "earlier", "verified", tokens=(10**6, 0), start="2025-01-01T08:00:00Z")
+        assert entries_of(descriptor) == []
+    finally:
+        os.close(descriptor)
+
+
+def test_a_query_has_the_length_of_a_path_at_most(mounted):
+    """However deep somebody walks into it: every level knows all predicates before it."""
+    descriptor = os.open(mounted.path / "where", os.O_PATH)
+    depth, predicate = 0, "status=" + "+".join(["failed"] * 30)
+    try:
+        while depth < 100:
+            deeper = os.open(predicate, os.O_PATH, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = deeper
+            depth += 1
+    except OSError as error:
+        assert error.errno == errno.ENAMETOOLONG
+    os.close(descriptor)
+    assert 10 < depth < 50
+
+
+def test_a_refusal_is_one_line(mounted):
+    lines = (mounted.path / ".runsfs" / "errors").read_text().splitlines()
+    assert not os.path.exists(mounted.path / "where" / "nothing=1\n2025-01-01T00:00:00Z chatdev: \x1b[31mforged")
+    added = (mounted.path / ".runsfs" / "errors").read_text().splitlines()
+    assert len(added) == len(lines) + 1 and added[-1].isprintable() and "forged" in added[-1]
+    (mounted.runs / "chatdev" / "odd\nname").mkdir()
+    (mounted.runs / "chatdev" / "odd\nname" / "metrics.json").write_text("{")
+    faults = (mounted.path / ".runsfs" / "errors").read_text().splitlines()
+    assert len(faults) == len(added) + 1 and faults[0].startswith("chatdev/odd\\x0aname/metrics.json: ")

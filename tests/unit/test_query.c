@@ -2,6 +2,7 @@
  * What queries mean: every form over every type, absent values, order, limits. What is no query is in
  * test_query_errors.c.
  */
+#include "core/query/query_internal.h"
 #include "tests/unit/query_fixture.h"
 
 /* In the manifest's order: by start, absent ones first, then by name. */
@@ -219,8 +220,21 @@ static void order(void **state)
         {"sort=path", "a2 none a1 b1 c* b2 vague"},
         {"sort=-path,sort=day", "vague b2 c* b1 a1 none a2"},
         {"status=verified,sort=-tokens", "a1 b1"},
+        {"sort=-tokens,sort=tokens,sort=total_tokens_in,sort=-tokens", "b2 a1 b1 a2 vague c* none"},
     };
     CHECK(state, questions);
+}
+
+/* However often a query names them: every key costs memory for every run. */
+static void a_field_is_one_key(void **state)
+{
+    (void)state;
+    struct query *query =
+        parse(SLICE_LITERAL("sort=day,sort=-day,sort=status,sort=-verification_status/sort=day,sort=tokens"));
+    assert_int_equal(query->key_count, 3);
+    assert_false(query->keys[0].is_descending);
+    assert_false(query->keys[1].is_descending);
+    query_free(query);
 }
 
 static void limits(void **state)
@@ -341,6 +355,7 @@ int main(void)
         WITH_INDEX(predicates_on_times),
         WITH_INDEX(absent_values),
         WITH_INDEX(order),
+        cmocka_unit_test(a_field_is_one_key),
         WITH_INDEX(limits),
         WITH_INDEX(within_a_value_of_a_view),
         WITH_INDEX(one_run_against_the_predicates_alone),

@@ -1,0 +1,84 @@
+/*
+ * at/: the past as directories, read-only. What stands there comes from Git's objects; this is what the files
+ * of this directory share.
+ *
+ *   at.c       at/ itself, and at/<revision>/
+ *   tree.c     directories, files and links that Git has
+ *   content.c  the bytes of files, and the derived manifest
+ *   view.c     by-<name>/, its values, where/ and queries
+ *   store.c    the repository, and who may see it
+ *   kept.c     what was read or derived of it shortly before
+ *
+ * A revision never changes, so the kernel keeps all that it is told of one. Only what a name in at/ means now
+ * is looked up every time, unless it is a whole id.
+ */
+#ifndef RUNSFS_FS_PAST_PAST_H
+#define RUNSFS_FS_PAST_PAST_H
+
+#include "core/git/past.h"
+#include "core/query/query.h"
+#include "fs/view/view.h"
+
+/* ---- store.c ---- */
+
+/* The store, and with it all of libgit2, is used by one thread at a time: between these two, in which the
+ * thread has the rights of the repository's owner. 0; -ENOENT where there is no repository (nothing is to be
+ * left then), of which the log was told. */
+int past_enter(struct fs *fs);
+void past_leave(struct fs *fs);
+struct repository *past_repository(struct fs *fs);
+struct deriver *past_deriver(struct fs *fs);
+struct past_kept;
+struct past_kept *past_kept(struct fs *fs);
+/* Attributes of at/ itself. Not while entered. */
+void past_at_stat(struct fs *fs, struct stat *st);
+/* Attributes of what has a type and mode in Git, by who may read Git's objects. */
+void past_model_stat(struct fs *fs, mode_t mode, uint64_t ino, int64_t time_s, struct stat *st);
+/* Logs an error of the repository, once for each in a row, with the path below the mount, and returns what
+ * the caller is to be told: -EIO for what should be there and is not. */
+int past_failed(struct fs *fs, const struct past_node *node, int error);
+/* "at/HEAD~1/runs/chatdev" */
+void past_append_path(const struct past_node *node, struct buffer *path);
+
+/* ---- kept.c: all while entered; what is given out is good until past_leave ---- */
+
+struct past_kept *past_kept_create(void);
+void past_kept_free(struct past_kept *kept);
+int past_tree(struct fs *fs, const struct object_id *id, const struct tree **tree);
+int past_blob(struct fs *fs, const struct object_id *id, struct slice *content);
+/* The runs of the revision. */
+int past_runs(struct fs *fs, const struct past_node *node, struct past **past);
+
+/* ---- at.c ---- */
+
+const struct commit *past_commit(const struct past_node *node);
+/* A number for `name` in the directory that has the number parent_ino. The same path has the same one
+ * whatever view it is reached by. */
+uint64_t past_ino(uint64_t parent_ino, const char *name);
+void past_stat(struct fs *fs, const struct past_node *node, uint64_t size_bytes, struct stat *st);
+/* Finds or makes the node of `name` in parent and fills in an entry that the kernel may keep. */
+void past_entry(struct fs *fs, struct node *parent, const char *name, const struct past_node *like,
+                uint64_t size_bytes, struct fuse_entry_param *entry);
+/* Replies for any directory of the past. */
+void past_getattr(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi);
+void past_getxattr(struct fs *fs, fuse_req_t req, struct node *node, const char *name, size_t size);
+
+/* ---- tree.c ---- */
+
+/* The directory of the source itself, runs/ in the revision. */
+void past_runs_like(const struct past_node *top, struct past_node *like);
+/* That of a run, by its path below the source. */
+void past_run_like(const struct past_node *top, const struct run *run, struct past_node *like);
+
+extern const struct node_operations past_tree_operations, past_file_operations, past_link_operations,
+    past_manifest_operations, past_facet_operations, past_value_operations, past_query_operations,
+    past_revision_operations;
+
+/* ---- content.c ---- */
+
+/* Replies for any file or link of the past. */
+void past_content_getattr(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi);
+/* The size of the derived manifest. Entered. */
+int past_manifest_size(struct fs *fs, const struct past_node *node, uint64_t *size_bytes);
+
+#endif
