@@ -29,8 +29,9 @@ enum cli_option {
 /* What a command takes besides options. */
 enum cli_argument {
     CLI_ARGUMENT_NONE,
-    CLI_ARGUMENT_RUN,       /* one run, as pick.h reads it */
-    CLI_ARGUMENT_RUNS,      /* one or more */
+    CLI_ARGUMENT_RUN,  /* one run, as pick.h reads it */
+    CLI_ARGUMENT_RUNS, /* one or more */
+    CLI_ARGUMENT_RUNS_IF_ANY,
     CLI_ARGUMENT_DIRECTORY, /* one directory, or none */
     CLI_ARGUMENT_QUERY,     /* predicates, as many as there are */
     CLI_ARGUMENT_VERBATIM,  /* all that follows its name, be it like options or not */
@@ -61,6 +62,7 @@ extern const struct command command_check;
 extern const struct command command_rebuild;
 extern const struct command command_remove;
 extern const struct command command_init;
+extern const struct command command_commit;
 extern const struct command command_complete;
 
 /* ---- main.c ---- */
