@@ -37,6 +37,10 @@ int committer_tip(struct committer *committer, struct object_id *tip);
 /* Do the tracked files of a run differ from the tip's? 1, 0, or -errno. */
 int committer_differs(struct committer *committer, const struct config *config, const char *run_path);
 
+/* For how long no tracked file of the run has changed, by the clock of the files; 0 where that can't be
+ * said. */
+int64_t committer_quiet_ms(struct committer *committer, const struct config *config, const char *run_path);
+
 struct commit_made {
     struct object_id id;
     char *message; /* owned by the caller */

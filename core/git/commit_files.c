@@ -310,3 +310,37 @@ int build_changes(struct committer *committer, const struct config *config, cons
     git_tree_free(look.run_tree);
     return error == 0 && seen->count == 0 ? -ENOENT : error;
 }
+
+/* ---- rest ---- */
+
+static int64_t latest_change_ms(int run_fd, DIR *list, const struct config *config)
+{
+    int64_t latest = 0;
+    for (struct dirent *entry; (entry = readdir(list));) {
+        struct stat info;
+        if (!config_is_tracked(config, entry->d_name) ||
+            fstatat(run_fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        int64_t changed = (int64_t)info.st_ctim.tv_sec * 1000 + info.st_ctim.tv_nsec / 1000000;
+        if (changed > latest)
+            latest = changed;
+    }
+    return latest;
+}
+
+int64_t committer_quiet_ms(struct committer *committer, const struct config *config, const char *run_path)
+{
+    struct timespec now;
+    int fd = open_below(committer->source_fd, run_path);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    if (!list) {
+        if (fd >= 0)
+            close(fd);
+        return 0;
+    }
+    int64_t latest = latest_change_ms(fd, list, config);
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t quiet = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - latest;
+    closedir(list);
+    return quiet > 0 ? quiet : 0;
+}

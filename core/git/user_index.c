@@ -113,7 +113,10 @@ bool user_index_is_same(const struct committer *committer, const struct user_ind
 
 static bool is_entry(const git_index_entry *entry, bool is_there, const git_oid *id, git_filemode_t mode)
 {
-    return entry ? is_there && entry->mode == (uint32_t)mode && git_oid_equal(&entry->id, id) : !is_there;
+    /* `git add -N` stages nothing yet. */
+    if (!entry || (entry->flags_extended & GIT_INDEX_ENTRY_INTENT_TO_ADD))
+        return !is_there;
+    return is_there && entry->mode == (uint32_t)mode && git_oid_equal(&entry->id, id);
 }
 
 bool user_index_holds(const struct user_index *user, const struct change_list *changes)
@@ -184,11 +187,7 @@ static int write_own(struct user_index *user)
     mark_racy(user);
     if (git_index_write(user->index) != 0)
         return repository_result(-1);
-    mode_t mask = umask(0);
-    umask(mask);
-    if (chmod(user->own, user->exists ? user->stat.st_mode & 0777 : 0666 & ~mask) != 0)
-        return -errno;
-    return 0;
+    return user->exists && chmod(user->own, user->stat.st_mode & 0777) != 0 ? -errno : 0;
 }
 
 int user_index_follow(struct committer *committer, struct user_index *user, const struct change_list *changes)
