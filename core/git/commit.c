@@ -17,6 +17,10 @@
 #define LOCK_STEP_MS 20
 /* Between the index of another branch and HEAD itself git-switch(1) needs less than this. */
 #define SETTLE_MS 1000
+/* So long the index stays locked behind a commit, and twice what reading it took. */
+#define LOCKED_AFTER_MS 4
+/* And so long after that it is looked whether somebody has undone that. */
+#define WATCHED_AFTER_MS 20
 /* Above all that is on disk. */
 #define MEMORY_PRIORITY 1000
 /* zlib's own default. */
@@ -174,6 +178,7 @@ struct attempt {
     struct change_list changes;
     struct user_index user;
     struct placing branch;
+    ino_t index_ino; /* of the one that was put in place */
     git_oid tree, commit;
     char *message;
 };
@@ -192,14 +197,12 @@ static void attempt_finish(struct attempt *attempt)
 static void clean(struct attempt *attempt)
 {
     struct committer *committer = attempt->committer;
-    struct buffer index = {0}, branch = {0};
-    buffer_append_format(&index, "%s.lock", committer->index_path);
-    buffer_append_format(&branch, "%s%s.lock", committer->common_directory, attempt->head.branch);
-    const char *locks[] = {index.bytes, branch.bytes};
-    placing_clean(committer->git_directory, locks, 2);
+    struct buffer branch = {0};
+    buffer_append_format(&branch, "%s%s", committer->common_directory, attempt->head.branch);
+    const char *targets[] = {committer->index_path, branch.bytes};
+    placing_clean(committer->git_directory, targets, 2);
     if (strcmp(committer->git_directory, committer->common_directory) != 0)
-        placing_clean(committer->common_directory, locks, 2);
-    buffer_free(&index);
+        placing_clean(committer->common_directory, targets, 2);
     buffer_free(&branch);
 }
 
@@ -239,7 +242,45 @@ static int build(struct attempt *attempt)
     return error ? error : build_store(committer, &attempt->commit, &attempt->tree, &attempt->changes);
 }
 
-/* With everything on disk: the locks, a look whether all is as it was, and the two renames. */
+/* Puts the run back into an index that has lost it. */
+static void put_back(struct attempt *attempt)
+{
+    struct committer *committer = attempt->committer;
+    struct user_index user;
+    struct head head;
+    int error = user_index_load(committer, &user);
+    if (error == 0 && user_index_lacks(&user, &attempt->changes) && read_head(committer, &head) == 0) {
+        bool is_ours = strcmp(head.branch, attempt->head.branch) == 0 && !head.is_unborn &&
+                       git_oid_equal(&head.tip, &attempt->commit);
+        head_free(&head);
+        if (is_ours && user_index_follow(committer, &user, &attempt->changes) == 0 &&
+            placing_lock(&user.placing) == 0 && user_index_is_same(committer, &user))
+            placing_finish(&user.placing);
+    }
+    user_index_free(&user);
+}
+
+/* A Git that was slower still than the lock was held has written its older index over ours by now, or does so
+ * any moment, before it fails at the branch that has moved. */
+static void watch_over(struct attempt *attempt)
+{
+    const char *path = attempt->committer->index_path;
+    struct stat before, now;
+    int64_t until_ms = now_ms() + WATCHED_AFTER_MS;
+    bool is_known = stat(path, &before) == 0 && attempt->index_ino == before.st_ino;
+    do {
+        if (!is_known || stat(path, &now) != 0 || now.st_ino != before.st_ino) {
+            is_known = stat(path, &before) == 0;
+            put_back(attempt);
+        }
+        sleep_ms(1);
+    } while (now_ms() < until_ms);
+}
+
+/* With everything on disk: the locks, a look whether all is as it was, and the two renames. The index stays
+ * locked for as long as a Git may take from reading HEAD and the index to its own lock: git-commit(1) would
+ * write back an index without the run, git-switch(1) would carry the run to another branch. Now they say that
+ * the index is locked, and are repeated. */
 static int place(struct attempt *attempt)
 {
     struct committer *committer = attempt->committer;
@@ -254,9 +295,16 @@ static int place(struct attempt *attempt)
         error = placing_finish(&attempt->user.placing);
     if (error == 0)
         error = placing_finish(&attempt->branch);
-    if (error == 0)
-        branch_log(committer, &attempt->head, &attempt->commit, attempt->message);
-    return error;
+    if (error)
+        return error;
+    struct stat info;
+    attempt->index_ino = fstat(attempt->user.placing.fd, &info) == 0 ? info.st_ino : 0;
+    placing_end(&attempt->branch);
+    branch_log(committer, &attempt->head, &attempt->commit, attempt->message);
+    sleep_ms(LOCKED_AFTER_MS + 2 * attempt->user.load_ms);
+    placing_end(&attempt->user.placing);
+    watch_over(attempt);
+    return 0;
 }
 
 /* 1 where the commit was made; 0 where there is nothing; -EAGAIN to try again, after SETTLE_MS with
@@ -274,8 +322,10 @@ static int try_once(struct attempt *attempt, const struct config *config, struct
                           &attempt->changes);
     if (error == -ENOENT || (error == 0 && attempt->changes.count == 0))
         return 0;
+    int64_t began_ms = now_ms();
     if (error == 0)
         error = user_index_load(committer, &attempt->user);
+    attempt->user.load_ms = (unsigned)(now_ms() - began_ms);
     if (error == 0 && !is_settled(attempt, settling)) {
         *unsettled = true;
         return -EAGAIN;

@@ -115,6 +115,7 @@ struct user_index {
     struct stat stat;           /* of the user's, */
     unsigned char checksum[20]; /* and its end */
     struct placing placing;
+    unsigned load_ms; /* what loading it took */
 };
 /* 0; -EBUSY where it has conflicts; -ENOTSUP where it can't be written as it was; -errno. user_index_free in
  * any case. */
@@ -122,6 +123,8 @@ int user_index_load(struct committer *committer, struct user_index *user);
 void user_index_free(struct user_index *user);
 /* Does it hold all that the changes are to make? */
 bool user_index_holds(const struct user_index *user, const struct change_list *changes);
+/* Has it anything still as it was before the changes? */
+bool user_index_lacks(const struct user_index *user, const struct change_list *changes);
 /* Has the copy follow, but for what the user has staged, and on disk. 0 or -errno. */
 int user_index_follow(struct committer *committer, struct user_index *user,
                       const struct change_list *changes);

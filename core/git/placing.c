@@ -66,11 +66,7 @@ static void sync_directory_of(const char *path)
 
 int placing_finish(struct placing *placing)
 {
-    /* Two names of one file: rename(2) of one onto the other would do nothing, of the lock it does. */
-    if (rename(placing->lock, placing->target) != 0)
-        return -errno;
-    placing->is_locked = false;
-    return 0;
+    return rename(placing->own, placing->target) == 0 ? 0 : -errno;
 }
 
 void placing_end(struct placing *placing)
@@ -90,37 +86,53 @@ void placing_end(struct placing *placing)
     *placing = (struct placing){.fd = -1};
 }
 
-static bool is_same_file(int directory_fd, const char *path, const struct stat *info)
+static bool is_file(const char *path, const struct stat *info)
 {
     struct stat other;
-    return fstatat(directory_fd, path, &other, AT_SYMLINK_NOFOLLOW) == 0 && other.st_dev == info->st_dev &&
-           other.st_ino == info->st_ino;
+    return lstat(path, &other) == 0 && other.st_dev == info->st_dev && other.st_ino == info->st_ino;
 }
 
-static void clean_one(int directory_fd, const char *name, const char *const *locks, size_t lock_count)
+/* A file that may have become a lock: of whom nobody is left it is taken away. Its flock is held meanwhile,
+ * so that nobody else takes the same lock away, and then perhaps another's. */
+static void free_locks(int fd, const char *const *targets, size_t target_count)
+{
+    struct stat info;
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
+        return;
+    for (size_t i = 0; i < target_count; i++) {
+        struct buffer lock = {0};
+        buffer_append_format(&lock, "%s.lock", targets[i]);
+        if (is_file(lock.bytes, &info))
+            unlink(lock.bytes);
+        buffer_free(&lock);
+    }
+}
+
+static void clean_one(int directory_fd, const char *name, const char *const *targets, size_t target_count)
 {
     struct stat info;
     CLEANUP_FD int fd = openat(directory_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0 || fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
-        return;
-    /* Under the flock: nobody else takes the same lock away, and then perhaps another's. */
-    for (size_t i = 0; i < lock_count; i++)
-        if (is_same_file(AT_FDCWD, locks[i], &info))
-            unlink(locks[i]);
-    bool is_old = info.st_mtime + LEFT_AFTER_S < time(NULL);
-    if (fstat(fd, &info) == 0 && info.st_nlink == 1 && is_old)
+    free_locks(fd, targets, target_count);
+    if (fd >= 0 && fstat(fd, &info) == 0 && info.st_nlink == 1 && info.st_mtime + LEFT_AFTER_S < time(NULL) &&
+        flock(fd, LOCK_EX | LOCK_NB) == 0)
         unlinkat(directory_fd, name, 0);
 }
 
-void placing_clean(const char *directory, const char *const *locks, size_t lock_count)
+void placing_clean(const char *directory, const char *const *targets, size_t target_count)
 {
+    for (size_t i = 0; i < target_count; i++) {
+        CLEANUP_FD int fd = open(targets[i], O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        struct stat info;
+        if (fd >= 0 && fstat(fd, &info) == 0 && info.st_nlink > 1)
+            free_locks(fd, targets, target_count);
+    }
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = fd < 0 ? NULL : fdopendir(fd);
     if (!list && fd >= 0)
         close(fd);
     for (struct dirent *entry; list && (entry = readdir(list));)
         if (strncmp(entry->d_name, OWN_PREFIX, sizeof(OWN_PREFIX) - 1) == 0)
-            clean_one(fd, entry->d_name, locks, lock_count);
+            clean_one(fd, entry->d_name, targets, target_count);
     if (list)
         closedir(list);
 }

@@ -3,9 +3,9 @@
  *
  * Git makes the lock first and fills it then, so that a process that is killed meanwhile leaves a lock that
  * stops everybody. Here the file is finished under a name of its own, is held by flock(2), and becomes the
- * lock by link(2) alone: the lock stands for no longer than two renames take. Should somebody be killed
- * just then, the lock is the same file as the one of that name, on which nobody has a flock any more: that
- * tells whose it was, and the next commit takes it away.
+ * lock by link(2): so the lock stands for some milliseconds at most, and who finds it can tell whose it is.
+ * It is the same file as that of the own name (or, later, as the one whose place was taken), which Git's
+ * never is; and where nobody has a flock on it any more, its owner was killed, and it is taken away.
  */
 #ifndef RUNSFS_GIT_PLACING_H
 #define RUNSFS_GIT_PLACING_H
@@ -28,13 +28,12 @@ char *placing_name(const char *directory);
 int placing_begin(struct placing *placing, char *own, const char *target);
 /* Takes the lock: 0; -EAGAIN where somebody has it; -errno. */
 int placing_lock(struct placing *placing);
-/* Takes the place, and gives the lock back. 0 or -errno. */
+/* Takes the place. The lock is held further. 0 or -errno. */
 int placing_finish(struct placing *placing);
-/* Gives back what is held; after placing_finish too. A zeroed placing may be ended. */
+/* Gives back what is held. A zeroed placing may be ended, and one that was. */
 void placing_end(struct placing *placing);
 
-/* Takes away what killed processes left in directory: files of such names, and those locks that are theirs
- * among the given ones (which may not be there). */
-void placing_clean(const char *directory, const char *const *locks, size_t lock_count);
+/* Takes away what killed processes left: the locks of these files, and unfinished files in directory. */
+void placing_clean(const char *directory, const char *const *targets, size_t target_count);
 
 #endif

@@ -130,6 +130,17 @@ bool user_index_holds(const struct user_index *user, const struct change_list *c
     return true;
 }
 
+bool user_index_lacks(const struct user_index *user, const struct change_list *changes)
+{
+    for (size_t i = 0; i < changes->count; i++) {
+        const struct path_change *change = &changes->list[i];
+        const git_index_entry *entry = git_index_get_bypath(user->index, change->path, 0);
+        if (is_entry(entry, change->has_old, &change->old_id, change->old_mode))
+            return true;
+    }
+    return false;
+}
+
 /* Has somebody staged a file where the path has a directory? To put the path in would throw that out. */
 static bool is_below_file(git_index *index, const char *path)
 {
