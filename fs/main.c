@@ -2,6 +2,7 @@
  * The life of runsfs: start (everything that can fail fails before the caller is told that it is mounted),
  * serve, and end with the manifest written.
  */
+#include "fs/autocommit.h"
 #include "fs/caller.h"
 #include "fs/coherence.h"
 #include "fs/mountpoint.h"
@@ -181,21 +182,25 @@ static void set_read_ahead(const char *mount_point)
     close(fd);
 }
 
-static int serve(struct fs *fs, const struct options *options)
+static int serve(struct fs *fs, const struct options *options, struct autocommit *autocommit)
 {
     struct signals signals = {.fs = fs};
     int error = coherence_start(fs);
+    if (error == 0)
+        error = autocommit_start(autocommit);
     if (error == 0)
         error = keeper_start(fs->keeper, coherence_listen, fs);
     if (error == 0)
         error = -pthread_create(&signals.thread, NULL, signal_thread, &signals);
     if (error) {
         log_error("threads can't be started: %s", strerrordesc_np(-error));
+        autocommit_stop(autocommit);
         return error;
     }
     error = workers_run(fs, options->single_thread ? 1 : options->max_threads, options->low_latency);
     if (error)
         log_error("threads can't be started: %s", strerrordesc_np(-error));
+    autocommit_stop(autocommit);
     atomic_store(&signals.ending, true);
     pthread_kill(signals.thread, SIGUSR2);
     pthread_join(signals.thread, NULL);
@@ -284,6 +289,7 @@ static int open_keeper(const struct options *options, struct keeper **keeper)
 static int run(struct options *options)
 {
     struct keeper *keeper;
+    struct autocommit *autocommit = NULL;
     struct fs fs;
     log_configure(options->to_syslog, options->log_level);
     caller_init();
@@ -293,8 +299,13 @@ static int run(struct options *options)
     mallopt(M_ARENA_MAX, 2);
     if (mountpoint_prepare(options->source, &options->mount_point) != 0 || open_keeper(options, &keeper) != 0)
         return 1;
+    if (options->autocommit && autocommit_create(keeper, options->source, &autocommit) != 0) {
+        keeper_close(keeper);
+        return 1;
+    }
     fs_init(&fs, keeper, options);
     if (session_create(&fs, options) != 0) { /* libfuse has said why */
+        autocommit_free(autocommit);
         fs_finish(&fs);
         return 1;
     }
@@ -302,6 +313,7 @@ static int run(struct options *options)
         fprintf(stderr, "runsfs: %s: the kernel does not begin to use the mount; try again\n",
                 options->mount_point);
         fuse_session_unmount(fs.session);
+        autocommit_free(autocommit);
         fs_finish(&fs);
         return 1;
     }
@@ -311,10 +323,11 @@ static int run(struct options *options)
         if (!options->foreground)
             log_configure(true, options->log_level);
         block_signals();
-        status = serve(&fs, options) == 0 ? 0 : 1;
+        status = serve(&fs, options, autocommit) == 0 ? 0 : 1;
     }
     coherence_stop(&fs);
     fuse_session_unmount(fs.session);
+    autocommit_free(autocommit);
     fs_finish(&fs);
     return status;
 }

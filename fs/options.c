@@ -17,7 +17,7 @@
 /* What fuse_opt fills in; turned into struct options when all is read. */
 struct raw_options {
     char *source, *mount_point, *watch, *log_level, *low_latency, *index_cache;
-    int foreground, debug, help, version, single_thread, read_only, to_syslog;
+    int foreground, debug, help, version, single_thread, read_only, to_syslog, autocommit;
     unsigned poll_interval_ms, descriptors, max_threads;
 };
 
@@ -37,6 +37,7 @@ static const struct fuse_opt option_table[] = {
     OPTION("-s", single_thread),
     OPTION("ro", read_only),
     OPTION("syslog", to_syslog),
+    OPTION("autocommit", autocommit),
     OPTION("watch=%s", watch),
     OPTION("log=%s", log_level),
     OPTION("low_latency=%s", low_latency),
@@ -62,6 +63,7 @@ static const char help_text[] =
     "    -h, --help          print this\n"
     "    -V, --version       print the version\n"
     "    -o ro               change nothing, the manifest on disk included\n"
+    "    -o autocommit       commit each run to Git when it is completed or its status changes\n"
     "    -o allow_other      let other users in; mounted by root, each with just the rights the source gives "
     "him\n"
     "    -o watch=KIND       auto, fanotify, inotify or poll (auto)\n"
@@ -107,6 +109,10 @@ static int check(const struct raw_options *raw, struct options *options)
         fprintf(stderr, "runsfs: give SOURCE and MOUNTPOINT; runsfs -h tells more\n");
         return -EINVAL;
     }
+    if (raw->autocommit && raw->read_only) {
+        fprintf(stderr, "runsfs: autocommit: changes the repository, which ro forbids; give one of them\n");
+        return -EINVAL;
+    }
     if (parse_watch(raw->watch, &options->watch) != 0) {
         fprintf(stderr, "runsfs: watch=%s: give auto, fanotify, inotify or poll\n", raw->watch);
         return -EINVAL;
@@ -150,6 +156,7 @@ static int take_over(struct raw_options *raw, struct options *options)
     options->single_thread = raw->single_thread;
     options->read_only = raw->read_only;
     options->to_syslog = raw->to_syslog;
+    options->autocommit = raw->autocommit;
     options->poll_interval_ms = raw->poll_interval_ms;
     options->max_threads = raw->max_threads;
     options->no_index_cache = raw->index_cache && strcmp(raw->index_cache, "none") == 0;

@@ -10,7 +10,7 @@
 struct options {
     char *source;      /* absolute */
     char *mount_point; /* absolute */
-    bool foreground, single_thread, read_only, to_syslog, low_latency;
+    bool foreground, single_thread, read_only, to_syslog, low_latency, autocommit;
     enum watch_backend watch;
     enum log_level log_level;
     unsigned poll_interval_ms; /* 0 for the default */

@@ -34,12 +34,13 @@ enum cli_option {
 /* What a command takes besides options. */
 enum cli_argument {
     CLI_ARGUMENT_NONE,
-    CLI_ARGUMENT_RUN,        /* one run, as pick.h reads it */
-    CLI_ARGUMENT_ONE_OR_ALL, /* one run, or none for all */
-    CLI_ARGUMENT_RUNS,       /* one or more */
-    CLI_ARGUMENT_DIRECTORY,  /* one directory, or none */
-    CLI_ARGUMENT_QUERY,      /* predicates, as many as there are */
-    CLI_ARGUMENT_VERBATIM,   /* all that follows its name, be it like options or not */
+    CLI_ARGUMENT_RUN,         /* one run, as pick.h reads it */
+    CLI_ARGUMENT_ONE_OR_ALL,  /* one run, or none for all */
+    CLI_ARGUMENT_RUNS,        /* one or more */
+    CLI_ARGUMENT_RUNS_IF_ANY, /* one or more, or none for all that are meant */
+    CLI_ARGUMENT_DIRECTORY,   /* one directory, or none */
+    CLI_ARGUMENT_QUERY,       /* predicates, as many as there are */
+    CLI_ARGUMENT_VERBATIM,    /* all that follows its name, be it like options or not */
 };
 
 struct cli_options {
@@ -70,6 +71,7 @@ extern const struct command command_remove;
 extern const struct command command_init;
 extern const struct command command_log;
 extern const struct command command_progress;
+extern const struct command command_commit;
 extern const struct command command_complete;
 
 /* ---- main.c ---- */

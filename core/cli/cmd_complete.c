@@ -194,6 +194,7 @@ static void add_arguments(struct candidates *candidates, const struct context *c
             add_from_source(candidates, context);
         break;
     case CLI_ARGUMENT_RUNS:
+    case CLI_ARGUMENT_RUNS_IF_ANY:
         add_from_source(candidates, context);
         break;
     case CLI_ARGUMENT_QUERY:

@@ -13,8 +13,9 @@
 #endif
 
 const struct command *const commands[] = {
-    &command_find,  &command_list, &command_show,    &command_log,    &command_progress, &command_du,
-    &command_check, &command_init, &command_rebuild, &command_remove, &command_complete, NULL,
+    &command_find,   &command_list,     &command_show, &command_log,    &command_progress,
+    &command_du,     &command_check,    &command_init, &command_commit, &command_rebuild,
+    &command_remove, &command_complete, NULL,
 };
 
 static const char help_head[] =
@@ -95,6 +96,7 @@ static bool check_arguments(const struct command *command, const struct cli_opti
         if (count > 1)
             cli_error("%s: %s takes one directory at a time", options->arguments[1], name);
         return count <= 1;
+    case CLI_ARGUMENT_RUNS_IF_ANY:
     case CLI_ARGUMENT_QUERY:
     case CLI_ARGUMENT_VERBATIM:
         break;

@@ -21,6 +21,7 @@ struct past_internal {
     struct past past;
     struct deriver *deriver;
     struct object_id source_tree;
+    struct slice recorded; /* in the place of the tree's own manifest; absent where that counts */
     struct timespec made_at;
     bool is_dated;   /* made_at is meant */
     bool is_adopted; /* the recorded manifest is */
@@ -92,11 +93,14 @@ static int adopt_manifest(struct past_internal *past)
 {
     struct buffer content = {0};
     struct index *index = past->past.index;
-    int error = read_manifest(past, &content);
+    struct slice recorded = past->recorded;
+    int error = recorded.bytes ? 0 : read_manifest(past, &content);
     if (error == 0) {
-        enum existing_verdict verdict = existing_adopt(index, buffer_slice(&content), false, NULL);
+        if (!recorded.bytes)
+            recorded = buffer_slice(&content);
+        enum existing_verdict verdict = existing_adopt(index, recorded, false, NULL);
         bool is_read = verdict != EXISTING_BROKEN && verdict != EXISTING_EMPTY;
-        existing_keep_last_updated(index, is_read ? buffer_slice(&content) : SLICE_LITERAL(""),
+        existing_keep_last_updated(index, is_read ? recorded : SLICE_LITERAL(""),
                                    past->is_dated ? &past->made_at : NULL);
         past->is_adopted = true;
     }
@@ -117,10 +121,17 @@ int past_manifest(struct past *past, struct snapshot **manifest)
 int past_create(struct deriver *deriver, const struct object_id *source_tree, const struct timespec *made_at,
                 struct past **created)
 {
+    return past_create_beside(deriver, source_tree, SLICE_ABSENT, made_at, created);
+}
+
+int past_create_beside(struct deriver *deriver, const struct object_id *source_tree, struct slice recorded,
+                       const struct timespec *made_at, struct past **created)
+{
     struct repository *repository = deriver_repository(deriver);
     struct past_internal *past = memory_alloc_zeroed(1, sizeof(*past));
     *past = (struct past_internal){.deriver = deriver,
                                    .source_tree = *source_tree,
+                                   .recorded = recorded,
                                    .made_at = made_at ? *made_at : (struct timespec){0},
                                    .is_dated = made_at,
                                    .is_whole = true};

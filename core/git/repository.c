@@ -31,6 +31,15 @@ void repositories_begin(bool any_owner)
         git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
 }
 
+void repositories_set_home(const char *home)
+{
+    struct buffer xdg = {0};
+    buffer_append_format(&xdg, "%s/.config/git", home);
+    git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_GLOBAL, home);
+    git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_XDG, xdg.bytes);
+    buffer_free(&xdg);
+}
+
 /* Has the words one line without anything that steers a terminal. */
 static void clean_error_text(void)
 {

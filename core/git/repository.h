@@ -27,6 +27,8 @@ struct repository;
 /* Before anything else here, once in a process. any_owner: repositories of others are opened too; who does
  * that reads them with the rights of their owner. */
 void repositories_begin(bool any_owner);
+/* Whose configuration counts, where that is not the process's own user: that in this home directory. */
+void repositories_set_home(const char *home);
 
 /* Opens the repository in which the directory source_path lies: that of the nearest `.git` in it or above, on
  * the same filesystem. 0 and *repository, to be closed; -ENOENT where there is none; -EPERM where it is

@@ -264,6 +264,12 @@ int keeper_each_candidate(struct keeper *keeper, int (*visit)(const char *path, 
     return each_candidate(keeper->root, visit, context);
 }
 
+void keeper_set_observer(struct keeper *keeper, void (*changed)(void *context), void *context)
+{
+    keeper->observer = changed;
+    keeper->observer_context = context;
+}
+
 struct source *keeper_source(struct keeper *keeper)
 {
     return keeper->source;

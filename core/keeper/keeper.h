@@ -46,6 +46,10 @@ void keeper_stop(struct keeper *keeper);
 /* keeper_stop, and frees all. Without keeper_start, writes the index cache where many runs were read. */
 void keeper_close(struct keeper *keeper);
 
+/* Has changed called whenever anything did that a manifest or a view shows, on some thread, with the keeper
+ * locked: to wake another one, no more. Before keeper_start. */
+void keeper_set_observer(struct keeper *keeper, void (*changed)(void *context), void *context);
+
 struct source *keeper_source(struct keeper *keeper);
 struct watch *keeper_watch(struct keeper *keeper);
 /* The manifest's name in the source's root. Never changes while the keeper lives. */

@@ -85,6 +85,8 @@ struct keeper {
     bool started;
     watch_listener *listener;
     void *listener_context;
+    void (*observer)(void *context); /* NULL for none */
+    void *observer_context;
 };
 
 int64_t keeper_now_ms(void);

@@ -195,6 +195,8 @@ void publish_notice(struct keeper *keeper)
         return;
     publisher->generation = generation;
     want_write(publisher);
+    if (keeper->observer)
+        keeper->observer(keeper->observer_context);
 }
 
 int64_t publish_due_ms(struct keeper *keeper)

@@ -9,25 +9,14 @@
 #include "fs/past/listing.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
+#include "fs/owner.h"
 #include <errno.h>
-#include <grp.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/fsuid.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#define OWNER_GROUPS 64
 /* How often a repository is looked for where there is none. */
 #define RETRY_MS 500
-
-struct owner {
-    uid_t uid;
-    gid_t gid;
-    gid_t groups[OWNER_GROUPS];
-    size_t group_count;
-};
 
 /* Whose at/ is, and which bits of a mode may be set. */
 struct rights {
@@ -63,37 +52,19 @@ static int64_t now_ms(void)
 
 /* ---- the owner ---- */
 
-static void owner_set(struct owner *owner, uid_t uid, gid_t gid)
+static void act_as_owner(struct fs *fs)
 {
-    struct passwd entry, *found = NULL;
-    char text[4096];
-    int count = OWNER_GROUPS;
-    *owner = (struct owner){.uid = uid, .gid = gid};
-    if (getpwuid_r(uid, &entry, text, sizeof(text), &found) == 0 && found) {
-        owner->gid = found->pw_gid;
-        if (getgrouplist(found->pw_name, found->pw_gid, owner->groups, &count) >= 0)
-            owner->group_count = (size_t)count;
+    struct past_store *store = fs->past;
+    if (fs->is_root) {
+        owner_assume(&store->owner);
+        store->is_owner = true;
     }
 }
 
-static void owner_assume(struct fs *fs)
+static void act_as_oneself(struct past_store *store)
 {
-    struct past_store *store = fs->past;
-    if (!fs->is_root || store->owner.uid == 0)
-        return;
-    syscall(SYS_setgroups, store->owner.group_count, store->owner.groups);
-    setfsgid(store->owner.gid);
-    setfsuid(store->owner.uid); /* last: it takes the capabilities away */
-    store->is_owner = true;
-}
-
-static void owner_restore(struct past_store *store)
-{
-    if (!store->is_owner)
-        return;
-    setfsuid(0);
-    setfsgid(0);
-    syscall(SYS_setgroups, 0, NULL);
+    if (store->is_owner)
+        owner_restore(&store->owner);
     store->is_owner = false;
 }
 
@@ -147,11 +118,11 @@ static int open_repository(struct fs *fs)
     store->retry_at_ms = now_ms() + RETRY_MS;
     if (fstat(source_root_fd(fs->source), &st) == 0)
         owner_set(&store->owner, st.st_uid, st.st_gid);
-    owner_assume(fs);
+    act_as_owner(fs);
     int error = repository_open(store->source_path, &store->repository);
     if (error == 0 && stat(repository_directory(store->repository), &st) != 0)
         error = -errno;
-    owner_restore(store);
+    act_as_oneself(store);
     if (error) {
         if (!store->told_none)
             log_warning("at/: %s", error == -ENOENT
@@ -192,13 +163,13 @@ int past_enter(struct fs *fs)
         pthread_mutex_unlock(&store->lock);
         return -ENOENT;
     }
-    owner_assume(fs);
+    act_as_owner(fs);
     return 0;
 }
 
 void past_leave(struct fs *fs)
 {
-    owner_restore(fs->past);
+    act_as_oneself(fs->past);
     pthread_mutex_unlock(&fs->past->lock);
 }
 
@@ -291,11 +262,17 @@ int past_failed(struct fs *fs, const struct past_node *node, int error)
 
 void past_begin(struct fs *fs, const char *source_path)
 {
+    struct stat st;
     repositories_begin(fs->is_root);
     fs->past = memory_alloc_zeroed(1, sizeof(*fs->past));
     fs->past->source_path = memory_copy_text(source_path, strlen(source_path));
     pthread_mutex_init(&fs->past->lock, NULL);
     pthread_mutex_init(&fs->past->rights_lock, NULL);
+    /* Acting as the owner, root's own configuration of Git can't be read, and would not be meant. */
+    if (fs->is_root && stat(source_path, &st) == 0 && st.st_uid != 0) {
+        owner_set(&fs->past->owner, st.st_uid, st.st_gid);
+        repositories_set_home(fs->past->owner.home);
+    }
 }
 
 void past_end(struct fs *fs)

@@ -33,7 +33,7 @@ def candidates(source, *words):
     return [line.partition("\t")[0] for line in succeeded(runs_command("complete", *words, cwd=source)).splitlines()]
 
 
-COMMANDS = ["list", "show", "du", "check", "init", "rebuild", "remove"]
+COMMANDS = ["list", "show", "du", "check", "init", "commit", "rebuild", "remove"]
 
 
 def test_commands_and_options(filled):

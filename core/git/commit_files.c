@@ -1,0 +1,346 @@
+/*
+ * The tracked files of a run as they stand on disk, and what of them differs from the branch's tip. Only
+ * regular files directly in the run's directory; a name that is a link or lies elsewhere is never followed.
+ */
+#include "core/base/memory.h"
+#include "core/git/commit_internal.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A tracked file is small (10 kB); what is larger is none, whatever its name. */
+#define TRACKED_FILE_BYTES (1u << 20)
+
+void change_list_free(struct change_list *changes)
+{
+    for (size_t i = 0; i < changes->count; i++)
+        free(changes->list[i].path);
+    free(changes->list);
+    *changes = (struct change_list){0};
+}
+
+struct path_change *change_list_add(struct change_list *changes, const char *path)
+{
+    if (changes->count == changes->capacity) {
+        changes->capacity = changes->capacity ? changes->capacity * 2 : 8;
+        changes->list = memory_resize(changes->list, changes->capacity * sizeof(*changes->list));
+    }
+    struct path_change *change = &changes->list[changes->count++];
+    *change = (struct path_change){.path = memory_copy_text(path, strlen(path))};
+    return change;
+}
+
+void seen_run_free(struct seen_run *run)
+{
+    for (size_t i = 0; i < run->count; i++)
+        free(run->files[i].name);
+    free(run->files);
+    if (run->fd >= 0)
+        close(run->fd);
+    *run = (struct seen_run){.fd = -1};
+}
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+           a->st_mode == b->st_mode && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+bool seen_run_is_same(const struct seen_run *run)
+{
+    for (size_t i = 0; i < run->count; i++) {
+        struct stat info;
+        if (fstatat(run->fd, run->files[i].name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !is_same_file(&info, &run->files[i].stat))
+            return false;
+    }
+    return true;
+}
+
+char *path_from_top(const struct repository *repository, const char *path)
+{
+    struct buffer whole = {0};
+    const char *prefix = repository_prefix(repository);
+    buffer_append_format(&whole, "%s%s%s", prefix, *prefix && *path ? "/" : "", path);
+    return whole.bytes;
+}
+
+/* ---- the directory ---- */
+
+static int open_below(int directory_fd, const char *path)
+{
+    struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+    long fd = syscall(SYS_openat2, directory_fd, path, &how, sizeof(how));
+    return fd < 0 ? -errno : (int)fd;
+}
+
+/* Is the run, or a directory above it in the source, a repository of its own? Git sees a submodule there. */
+static int check_own_repository(struct committer *committer, const char *run_path)
+{
+    for (const char *end = run_path; *end;) {
+        struct buffer path = {0};
+        end = strchrnul(*end == '/' ? end + 1 : end, '/');
+        buffer_append_format(&path, "%.*s/.git", (int)(end - run_path), run_path);
+        bool is_own = faccessat(committer->source_fd, path.bytes, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+        int error = is_own
+                        ? repository_fail(-ENOTSUP, "%s: makes a repository of its own there: move it away",
+                                          path.bytes)
+                        : 0;
+        buffer_free(&path);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+/* ---- files ---- */
+
+struct look {
+    struct committer *committer;
+    const struct config *config;
+    const struct head *head;
+    const char *run_path;
+    git_tree *run_tree; /* in the tip; NULL for none */
+    bool keep;
+    struct seen_run *seen;
+    struct change_list *changes;
+};
+
+static void warn(const struct look *look, const char *path, const char *what)
+{
+    struct buffer line = {0};
+    buffer_append_format(&line, "%s: %s", path, what);
+    if (look->keep && look->committer->warn)
+        look->committer->warn(line.bytes, look->committer->context);
+    buffer_free(&line);
+}
+
+int blob_of_content(struct committer *committer, const char *path, struct slice content, bool keep,
+                    git_oid *id)
+{
+    git_filter_list *filters = NULL;
+    git_buf filtered = GIT_BUF_INIT;
+    int error = check_attributes(committer, path);
+    if (error)
+        return error;
+    int result = git_filter_list_load(&filters, committer->repository->handle, NULL, path, GIT_FILTER_TO_ODB,
+                                      GIT_FILTER_DEFAULT);
+    if (result == 0 && filters) {
+        result = git_filter_list_apply_to_buffer(&filtered, filters, content.bytes, content.length);
+        content = (struct slice){filtered.ptr ? filtered.ptr : "", filtered.size};
+    }
+    if (result == 0)
+        result = keep ? git_odb_write(id, committer->repository->objects, content.bytes, content.length,
+                                      GIT_OBJECT_BLOB)
+                      : git_odb_hash(id, content.bytes, content.length, GIT_OBJECT_BLOB);
+    git_buf_dispose(&filtered);
+    git_filter_list_free(filters);
+    return repository_result(result) == 0 ? 0 : -EIO;
+}
+
+static git_filemode_t mode_of(const struct look *look, const struct stat *info, const git_tree_entry *old)
+{
+    int is_trusted = 1;
+    git_config *config;
+    if (git_repository_config_snapshot(&config, look->committer->repository->handle) == 0) {
+        git_config_get_bool(&is_trusted, config, "core.filemode");
+        git_config_free(config);
+    }
+    if (is_trusted)
+        return info->st_mode & 0100 ? GIT_FILEMODE_BLOB_EXECUTABLE : GIT_FILEMODE_BLOB;
+    return old && git_tree_entry_filemode(old) == GIT_FILEMODE_BLOB_EXECUTABLE ? GIT_FILEMODE_BLOB_EXECUTABLE
+                                                                               : GIT_FILEMODE_BLOB;
+}
+
+static void note_seen(struct seen_run *seen, const char *name, const struct stat *info)
+{
+    if (seen->count == seen->capacity) {
+        seen->capacity = seen->capacity ? seen->capacity * 2 : 8;
+        seen->files = memory_resize(seen->files, seen->capacity * sizeof(*seen->files));
+    }
+    seen->files[seen->count++] = (struct seen_file){memory_copy_text(name, strlen(name)), *info};
+}
+
+/* The content, if the file is the one that was looked at before and behind. */
+static int read_content(const struct look *look, const char *name, const struct stat *info,
+                        struct buffer *content)
+{
+    struct stat after;
+    int error = file_read_bounded(look->seen->fd, name, TRACKED_FILE_BYTES, content, NULL);
+    if (error == -ENOENT || error == -EINVAL || error == -EFBIG)
+        return -EAGAIN;
+    if (error)
+        return repository_fail(error, "%s/%s: %s", look->run_path, name, strerrordesc_np(-error));
+    bool is_same =
+        fstatat(look->seen->fd, name, &after, AT_SYMLINK_NOFOLLOW) == 0 && is_same_file(info, &after);
+    return is_same ? 0 : -EAGAIN;
+}
+
+static void compare(struct look *look, const char *path, const git_tree_entry *old, const git_oid *id,
+                    git_filemode_t mode, const struct stat *info)
+{
+    if (old && git_oid_equal(git_tree_entry_id(old), id) && git_tree_entry_filemode(old) == mode)
+        return;
+    struct path_change *change = change_list_add(look->changes, path);
+    change->has_new = true;
+    change->new_id = *id;
+    change->new_mode = mode;
+    change->stat = *info;
+    if (old) {
+        change->has_old = true;
+        change->old_id = *git_tree_entry_id(old);
+        change->old_mode = git_tree_entry_filemode(old);
+    }
+}
+
+static int look_at_file(struct look *look, const char *name)
+{
+    struct stat info;
+    struct buffer content = {0}, path = {0};
+    git_oid id;
+    if (fstatat(look->seen->fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? -EAGAIN : -errno;
+    if (!S_ISREG(info.st_mode))
+        return 0;
+    const git_tree_entry *old = look->run_tree ? git_tree_entry_byname(look->run_tree, name) : NULL;
+    CLEANUP_FREE char *run = path_from_top(look->committer->repository, look->run_path);
+    buffer_append_format(&path, "%s/%s", run, name);
+    int error = 0;
+    note_seen(look->seen, name, &info);
+    if (info.st_size > TRACKED_FILE_BYTES) {
+        warn(look, path.bytes, "is over 1 MB and so not committed");
+    } else {
+        error = read_content(look, name, &info, &content);
+        if (error == 0)
+            error = blob_of_content(look->committer, path.bytes, buffer_slice(&content), look->keep, &id);
+        if (error == 0)
+            compare(look, path.bytes, old, &id, mode_of(look, &info, old), &info);
+    }
+    buffer_free(&content);
+    buffer_free(&path);
+    return error;
+}
+
+static int look_at_files(struct look *look)
+{
+    int list_fd = openat(look->seen->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), error = 0;
+    DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
+    if (!list) {
+        error = -errno;
+        if (list_fd >= 0)
+            close(list_fd);
+        return repository_fail(error, "%s: %s", look->run_path, strerrordesc_np(-error));
+    }
+    for (struct dirent *entry; error == 0 && (entry = readdir(list));)
+        if ((entry->d_type == DT_REG || entry->d_type == DT_UNKNOWN) &&
+            config_is_tracked(look->config, entry->d_name))
+            error = look_at_file(look, entry->d_name);
+    closedir(list);
+    return error;
+}
+
+/* Tracked files that the tip has and the disk does not have any more, in whatever form. */
+static void look_for_removed(struct look *look)
+{
+    CLEANUP_FREE char *run = path_from_top(look->committer->repository, look->run_path);
+    for (size_t i = 0; look->run_tree && i < git_tree_entrycount(look->run_tree); i++) {
+        const git_tree_entry *entry = git_tree_entry_byindex(look->run_tree, i);
+        const char *name = git_tree_entry_name(entry);
+        if (git_tree_entry_type(entry) != GIT_OBJECT_BLOB || !config_is_tracked(look->config, name) ||
+            faccessat(look->seen->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+            continue;
+        struct buffer path = {0};
+        buffer_append_format(&path, "%s/%s", run, name);
+        struct path_change *change = change_list_add(look->changes, path.bytes);
+        change->has_old = true;
+        change->old_id = *git_tree_entry_id(entry);
+        change->old_mode = git_tree_entry_filemode(entry);
+        buffer_free(&path);
+    }
+}
+
+/* The run's tree in the tip. */
+static int find_run_tree(struct look *look)
+{
+    git_tree_entry *entry;
+    CLEANUP_FREE char *path = path_from_top(look->committer->repository, look->run_path);
+    if (!look->head->tree)
+        return 0;
+    int result = git_tree_entry_bypath(&entry, look->head->tree, path);
+    if (result == GIT_ENOTFOUND)
+        return 0;
+    if (result != 0)
+        return repository_result(result), -EIO;
+    bool is_tree = git_tree_entry_type(entry) == GIT_OBJECT_TREE;
+    if (is_tree)
+        result =
+            git_tree_lookup(&look->run_tree, look->committer->repository->handle, git_tree_entry_id(entry));
+    git_tree_entry_free(entry);
+    if (!is_tree)
+        return repository_fail(-ENOTSUP, "%s: is no directory in the last commit: git add it yourself", path);
+    return result == 0 ? 0 : (repository_result(result), -EIO);
+}
+
+int build_changes(struct committer *committer, const struct config *config, const struct head *head,
+                  const char *run_path, bool keep, struct seen_run *seen, struct change_list *changes)
+{
+    struct look look = {committer, config, head, run_path, NULL, keep, seen, changes};
+    *changes = (struct change_list){0};
+    *seen = (struct seen_run){.fd = open_below(committer->source_fd, run_path)};
+    if (seen->fd < 0)
+        return seen->fd == -ENOENT || seen->fd == -ENOTDIR || seen->fd == -ELOOP
+                   ? -ENOENT
+                   : repository_fail(seen->fd, "%s: %s", run_path, strerrordesc_np(-seen->fd));
+    int error = check_own_repository(committer, run_path);
+    if (error == 0)
+        error = find_run_tree(&look);
+    if (error == 0)
+        error = look_at_files(&look);
+    if (error == 0)
+        look_for_removed(&look);
+    git_tree_free(look.run_tree);
+    return error == 0 && seen->count == 0 ? -ENOENT : error;
+}
+
+/* ---- rest ---- */
+
+static int64_t latest_change_ms(int run_fd, DIR *list, const struct config *config)
+{
+    int64_t latest = 0;
+    for (struct dirent *entry; (entry = readdir(list));) {
+        struct stat info;
+        if (!config_is_tracked(config, entry->d_name) ||
+            fstatat(run_fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
+        int64_t changed = (int64_t)info.st_ctim.tv_sec * 1000 + info.st_ctim.tv_nsec / 1000000;
+        if (changed > latest)
+            latest = changed;
+    }
+    return latest;
+}
+
+int64_t committer_quiet_ms(struct committer *committer, const struct config *config, const char *run_path)
+{
+    struct timespec now;
+    int fd = open_below(committer->source_fd, run_path);
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    if (!list) {
+        if (fd >= 0)
+            close(fd);
+        return 0;
+    }
+    int64_t latest = latest_change_ms(fd, list, config);
+    clock_gettime(CLOCK_REALTIME, &now);
+    int64_t quiet = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - latest;
+    closedir(list);
+    return quiet > 0 ? quiet : 0;
+}

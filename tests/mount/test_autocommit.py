@@ -1,0 +1,228 @@
+"""-o autocommit: what a mount commits by itself, when, and beside whom."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+
+import mounting
+import pytest
+from helpers import metrics, poll, write_run
+from repositories import assert_sound, commits, commits_of_runs, fixture_git_alone, git, leftovers  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("git_alone")
+
+
+@pytest.fixture(name="repository")
+def fixture_repository(source):
+    git(source, "init", "-q")
+    (source / ".gitignore").write_text("*.log\n")
+    git(source, "add", ".gitignore")
+    git(source, "commit", "-qm", "base")
+    return source
+
+
+def count(repository):
+    return int(git(repository, "rev-list", "--count", "HEAD"))
+
+
+def mount_refused(source, tmp_path, *options):
+    place = tmp_path / "refused"
+    place.mkdir(exist_ok=True)
+    result = subprocess.run(
+        mounting.command_line(source, place, "autocommit", *options), capture_output=True, text=True, timeout=30, check=False
+    )
+    assert result.returncode in (1, 2) and result.stderr.count("\n") == 1, result.stderr
+    assert not mounting.mounts_at(place)
+    return result.stderr
+
+
+def test_refused_at_start(source, tmp_path, git_alone):
+    assert "ro" in mount_refused(source, tmp_path, "ro")
+    assert "repository" in mount_refused(source, tmp_path)
+    git(source, "init", "-q")
+    git(source, "config", "commit.gpgsign", "true")
+    assert "gpgsign" in mount_refused(source, tmp_path)
+    git(source, "config", "commit.gpgsign", "false")
+    (git_alone / ".gitconfig").unlink()
+    assert "user.name" in mount_refused(source, tmp_path)
+
+
+def test_a_run_is_one_commit_once_its_files_rest(repository, mount):
+    mounted = mount(repository, "autocommit")
+    run = write_run(mounted.runs, "chatdev", "run-1", "pending", end=None)
+    time.sleep(1.5)
+    assert count(repository) == 1
+    write_run(mounted.runs, "chatdev", "run-1", tokens=(5, 6))
+    for name in ("metadata.json", "commit.txt", "notes.md"):
+        time.sleep(0.5)
+        with open(os.path.join(run, name), "w", encoding="ascii") as file:
+            file.write("{}")
+    assert poll(lambda: count(repository) == 2, 10)
+    assert commits(repository)["chatdev/run-1: verified, 5 tokens in, 6 out"] == [
+        "chatdev/run-1/commit.txt",
+        "chatdev/run-1/metadata.json",
+        "chatdev/run-1/metrics.json",
+        "chatdev/run-1/notes.md",
+        "runs_manifest.json",
+    ]
+    assert poll(lambda: git(repository, "status", "--porcelain") == "")
+    # Beside the mount, and another status.
+    write_run(repository, "chatdev", "run-1", "failed", tokens=(5, 6))
+    assert poll(lambda: count(repository) == 3, 10)
+    time.sleep(1.5)
+    assert count(repository) == 3
+    mounted.unmount()
+    assert git(repository, "status", "--porcelain") == ""
+    assert count(repository) == 3
+
+
+def test_what_was_there_before_and_the_end(repository, mount):
+    write_run(repository, "chatdev", "run-1")
+    mounted = mount(repository, "autocommit")
+    assert poll(lambda: count(repository) == 2, 10)
+    write_run(mounted.runs, "chatdev", "run-2")
+    mounted.unmount()
+    assert count(repository) == 3
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_sigterm(repository, mount):
+    mounted = mount(repository, "autocommit")
+    write_run(mounted.runs, "chatdev", "run-1")
+    mounted.signal(signal.SIGTERM)
+    assert mounted.wait() == 0
+    assert count(repository) == 2
+
+
+def test_it_waits_for_a_merge(repository, mount):
+    (repository / "file").write_text("a")
+    git(repository, "add", "file")
+    git(repository, "commit", "-qm", "a")
+    git(repository, "switch", "-qc", "side", "HEAD~1")
+    (repository / "file").write_text("b")
+    git(repository, "add", "file")
+    git(repository, "commit", "-qm", "b")
+    mounted = mount(repository, "autocommit")
+    git(repository, "merge", "main", check=False)
+    write_run(mounted.runs, "chatdev", "run-1")
+    time.sleep(4)
+    assert "merge" in mounted.log() and mounted.log().count("merge") == 1
+    assert count(repository) == 2
+    (repository / "file").write_text("c")
+    git(repository, "commit", "-qam", "merged")
+    assert poll(lambda: commits_of_runs(repository)["chatdev/run-1"] == 1, 10)
+    assert_sound(repository)
+
+
+def test_an_idle_mount_sleeps(repository, mount):
+    mounted = mount(repository, "autocommit")
+    write_run(mounted.runs, "chatdev", "run-1")
+    assert poll(lambda: count(repository) == 2, 10)
+    time.sleep(2)
+
+    def switches():
+        total = {}
+        for task in os.listdir(f"/proc/{mounted.pid}/task"):
+            with open(f"/proc/{mounted.pid}/task/{task}/status", encoding="ascii") as file:
+                fields = dict(line.split(":", 1) for line in file)
+            if fields["Name"].strip() == "autocommit":
+                total[task] = int(fields["voluntary_ctxt_switches"])
+        return total
+
+    before = switches()
+    time.sleep(5)
+    assert before and switches() == before
+
+
+def test_a_burst(repository, mount):
+    """Each of many runs that are completed at once has its own commit, and none is empty."""
+    number = 1000 if mounting.LONG else 150
+    mounted = mount(repository, "autocommit")
+    for each in range(number):
+        write_run(mounted.runs, ("chatdev", "baes")[each % 2], f"run-{each:04}", tokens=(each, 1))
+    assert poll(lambda: count(repository) == number + 1, 290, 0.5), (count(repository), mounted.log())
+    made = commits(repository)
+    assert all(len(paths) == 2 for subject, paths in made.items() if subject != "base")
+    assert set(commits_of_runs(repository).values()) == {1}
+    assert git(repository, "status", "--porcelain") == ""
+    assert_sound(repository)
+
+
+class User(threading.Thread):
+    """Stages, commits and switches branches, as a user would who tries again where Git says that another is at work."""
+
+    def __init__(self, repository):
+        super().__init__()
+        self.repository = repository
+        self.ending = threading.Event()
+        self.chance = random.Random(7)
+        self.failure = None
+        self.commits = 0
+
+    def git(self, *arguments):
+        for _ in range(200):
+            result = git(self.repository, *arguments, check=False)
+            if result.returncode == 0:
+                return
+            if ".lock" not in result.stderr and "cannot lock ref" not in result.stderr:
+                raise AssertionError(f"{arguments}: {result.stdout}{result.stderr}")
+            time.sleep(0.005)
+        raise AssertionError(f"{arguments}: locked all the time")
+
+    def turn(self, number):
+        name = f"mine-{number}.txt"
+        (self.repository / name).write_text("x" * number)
+        self.git("add", name)
+        if number % 3 == 0:
+            self.git("commit", "-qm", f"mine {number}")
+            self.commits += 1
+        if number % 7 == 0:
+            self.git("switch", "-qc", f"branch-{number}")
+        elif number % 7 == 3:
+            self.git("reset", "-q", name)
+            self.git("add", name)
+
+    def run(self):
+        try:
+            for number in range(1, 10000):
+                if self.ending.is_set():
+                    return
+                self.turn(number)
+                time.sleep(self.chance.uniform(0, 0.1))
+        except BaseException as error:  # told by the test
+            self.failure = error
+
+
+def test_beside_a_user(repository, mount):
+    """Every run is in exactly one commit, and what the user has staged is still staged."""
+    number = 200
+    mounted = mount(repository, "autocommit")
+    user = User(repository)
+    user.start()
+    for each in range(number):
+        run = write_run(mounted.runs, "chatdev", f"run-{each:04}", tokens=(each, 1))
+        os.makedirs(os.path.join(run, "workspace"))
+        with open(os.path.join(run, "workspace", "metrics.json"), "w", encoding="ascii") as file:
+            json.dump(metrics(), file)
+        time.sleep(0.05)
+    done = poll(lambda: len(commits_of_runs(repository)) == number, 200, 0.5)
+    user.ending.set()
+    user.join()
+    assert user.failure is None, user.failure
+    assert done, (len(commits_of_runs(repository)), mounted.log())
+    (repository / "last.txt").write_text("last")
+    user.git("add", "last.txt")
+    mounted.unmount()
+    found = commits_of_runs(repository)
+    assert len(found) == number and set(found.values()) == {1}, {run: n for run, n in found.items() if n != 1}
+    staged = git(repository, "diff", "--cached", "--name-only").split()
+    assert "last.txt" in staged and all(name.startswith(("mine-", "last")) for name in staged), staged
+    assert_sound(repository)
+    assert not leftovers(repository)
+    assert user.commits > 3
+    tracked = git(repository, "ls-files").split()
+    assert not [name for name in tracked if "workspace" in name]
