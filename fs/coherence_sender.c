@@ -23,6 +23,8 @@ struct message {
 
 void invalidate_inode(struct fs *fs, struct node *node, off_t offset)
 {
+    if (node == &fs->nodes.root && !view_top_is_settled(fs))
+        return;
     fuse_lowlevel_notify_inval_inode(fs->session, node_number(&fs->nodes, node), offset, 0);
 }
 

@@ -34,6 +34,7 @@ struct fs {
      * once more for one that he did not find. Taken before any other lock. */
     pthread_rwlock_t rename_lock;
     struct timespec mounted_at;
+    _Atomic(int64_t) top_asked_ms; /* when the kernel first asked for the top's attributes, monotonic; or 0 */
     _Atomic(uint64_t) counted[COUNTED_OPERATIONS], counted_total, counted_below_views; /* counters.h */
     pthread_mutex_t linger_lock;                                                       /* guards lingering */
     struct lingering *lingering;
@@ -100,6 +101,9 @@ extern const struct node_operations root_operations, facet_operations, value_ope
     tracked_operations, file_operations, manifest_operations, query_operations, control_operations,
     report_operations, refresh_operations, at_operations;
 extern const struct fuse_lowlevel_ops fs_operations;
+
+/* view/view.c: may the kernel keep attributes of the mount's top? */
+bool view_top_is_settled(struct fs *fs);
 
 /* entry.c: what lookups and everything that makes a name answer. */
 

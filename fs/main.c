@@ -295,6 +295,8 @@ static int run(struct options *options)
     caller_init();
     /* Rendered parts of the manifest come and go at this size; kept as free memory they would add up. */
     mallopt(M_MMAP_THRESHOLD, 64 << 10);
+    /* What one thread allocates another frees; with a heap for each thread, half of all would stay unused. */
+    mallopt(M_ARENA_MAX, 2);
     if (mountpoint_prepare(options->source, &options->mount_point) != 0 || open_keeper(options, &keeper) != 0)
         return 1;
     if (options->autocommit && autocommit_create(keeper, options->source, &autocommit) != 0) {

@@ -158,17 +158,13 @@ enum past_kind {
 struct past_node {
     struct node node;
     struct node *parent;         /* a reference */
-    char *name;                  /* in its parent; owned */
     const struct past_node *top; /* the revision's: itself, or above it */
-    struct object_id id;         /* of a revision its commit; of a tree, file or link its object */
     uint64_t ino;
-    mode_t mode; /* of what Git has: its type and bits there */
+    struct object_id id; /* of a revision its commit; of a tree, file or link its object */
+    mode_t mode;         /* of what Git has: its type and bits there */
     uint8_t past_kind;
-};
-
-struct revision_node {
-    struct past_node past;
-    struct commit commit;
+    struct commit *commit; /* of a revision; owned */
+    char name[];           /* in its parent */
 };
 
 struct nodes {
@@ -210,8 +206,8 @@ struct query_node *nodes_query(struct nodes *nodes, struct node *parent, const c
 struct past_node *nodes_past(struct nodes *nodes, struct node *parent, const char *name,
                              const struct past_node *like);
 /* The same of a revision, directly in at/. */
-struct revision_node *nodes_revision(struct nodes *nodes, const char *name, const struct commit *commit,
-                                     const struct past_node *like);
+struct past_node *nodes_revision(struct nodes *nodes, const char *name, const struct commit *commit,
+                                 const struct past_node *like);
 /* A new node, never found again; takes over the reference to snapshot. */
 struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snapshot);
 /* The same; takes over text. */

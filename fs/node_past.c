@@ -32,47 +32,49 @@ static struct past_node *find(struct nodes *nodes, const struct node *parent, co
     return NULL;
 }
 
-/* Fills in a new node, with one lookup, and enters it. The lock is held. */
-static void enter(struct nodes *nodes, struct past_node *past, struct node *parent, const char *name,
-                  const struct past_node *like)
+static struct commit *copy_of(const struct commit *commit)
 {
-    node_init(nodes, &past->node, NODE_PAST);
-    past->node.operations = like->node.operations;
-    past->node.lookups = 1;
-    past->parent = parent;
-    parent->references++;
-    past->name = memory_copy_text(name, strlen(name));
-    past->top = parent->kind == NODE_PAST ? ((struct past_node *)parent)->top : past;
-    past->id = like->id;
-    past->ino = like->ino;
-    past->mode = like->mode;
-    past->past_kind = like->past_kind;
-    nodes_insert(nodes, &past->node);
+    struct commit *copy = memory_alloc(sizeof(*copy));
+    *copy = *commit;
+    return copy;
 }
 
-struct past_node *nodes_past(struct nodes *nodes, struct node *parent, const char *name,
-                             const struct past_node *like)
+/* The node as nodes_past has it. commit is given for a revision's. */
+static struct past_node *find_or_enter(struct nodes *nodes, struct node *parent, const char *name,
+                                       const struct past_node *like, const struct commit *commit)
 {
     pthread_mutex_lock(&nodes->lock);
     struct past_node *past = find(nodes, parent, name, &like->id);
     if (!past) {
-        past = memory_alloc_zeroed(1, sizeof(*past));
-        enter(nodes, past, parent, name, like);
+        size_t length = strlen(name);
+        past = memory_alloc_zeroed(1, sizeof(*past) + length + 1);
+        node_init(nodes, &past->node, NODE_PAST);
+        past->node.operations = like->node.operations;
+        past->node.lookups = 1;
+        past->parent = parent;
+        parent->references++;
+        past->top = parent->kind == NODE_PAST ? ((struct past_node *)parent)->top : past;
+        past->ino = like->ino;
+        past->id = like->id;
+        past->mode = like->mode;
+        past->past_kind = like->past_kind;
+        if (commit)
+            past->commit = copy_of(commit);
+        memcpy(past->name, name, length);
+        nodes_insert(nodes, &past->node);
     }
     pthread_mutex_unlock(&nodes->lock);
     return past;
 }
 
-struct revision_node *nodes_revision(struct nodes *nodes, const char *name, const struct commit *commit,
-                                     const struct past_node *like)
+struct past_node *nodes_past(struct nodes *nodes, struct node *parent, const char *name,
+                             const struct past_node *like)
 {
-    pthread_mutex_lock(&nodes->lock);
-    struct revision_node *revision = (struct revision_node *)find(nodes, &nodes->at, name, &like->id);
-    if (!revision) {
-        revision = memory_alloc_zeroed(1, sizeof(*revision));
-        revision->commit = *commit;
-        enter(nodes, &revision->past, &nodes->at, name, like);
-    }
-    pthread_mutex_unlock(&nodes->lock);
-    return revision;
+    return find_or_enter(nodes, parent, name, like, NULL);
+}
+
+struct past_node *nodes_revision(struct nodes *nodes, const char *name, const struct commit *commit,
+                                 const struct past_node *like)
+{
+    return find_or_enter(nodes, &nodes->at, name, like, commit);
 }

@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 import bench_loads
+import bench_past
 import bench_process
 import bench_report
 import bench_scale
@@ -25,6 +26,7 @@ GROUPS = {
     "views": (bench_views.views, "find in a view; queries and updates, against links, jq and Python"),
     "scale": (bench_scale.scale, "mounting, listing, changing, writing the manifest, memory, with very many runs"),
     "growth": (bench_scale.growth, "the same in short, with more and more runs; only where asked for"),
+    "past": (bench_past.past, "at/ and runs log over a long history, against Git's own commands"),
     "idle": (bench_scale.idle, "what a mount does that nobody uses, and what a second find asks of it"),
 }
 
@@ -37,9 +39,13 @@ class Sizes:
     changes: int = 1000
     writing_s: float = 60
     idle_s: float = 30
+    history_runs: int = 2000
+    history_commits: int = 10_000
+    finds: int = 100
 
 
-QUICK = Sizes(full_runs=20, large_bytes=256 << 20, small_files=1000, changes=200, writing_s=8, idle_s=8)
+QUICK = Sizes(full_runs=20, large_bytes=256 << 20, small_files=1000, changes=200, writing_s=8, idle_s=8,
+              history_runs=100, history_commits=400, finds=20)
 
 
 class Bench:

@@ -6,8 +6,8 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck disable=SC2034 # used by those who source this
 python=/usr/bin/python3
 
-packages=(meson ninja-build gcc pkg-config libfuse3-dev fuse3 libcjson-dev uthash-dev libcmocka-dev python3 python3-pytest
-          rsync git attr acl jq scdoc strace)
+packages=(meson ninja-build gcc pkg-config libfuse3-dev fuse3 libcjson-dev libgit2-dev uthash-dev libcmocka-dev python3 python3-pytest
+          rsync git gnuplot-nox attr acl jq scdoc strace)
 # shellcheck disable=SC2034
 fuzzing_packages=(clang libclang-rt-14-dev)
 

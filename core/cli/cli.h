@@ -24,22 +24,29 @@ enum cli_option {
     CLI_OPTION_YES = 1 << 4,
     CLI_OPTION_KEEP_FILES = 1 << 5,
     CLI_OPTION_APPARENT_SIZE = 1 << 6,
+    CLI_OPTION_SINCE = 1 << 7,
+    CLI_OPTION_CSV = 1 << 8,
+    CLI_OPTION_SVG = 1 << 9,
+    CLI_OPTION_PNG = 1 << 10,
+    CLI_OPTION_DIFF = 1 << 11,
 };
 
 /* What a command takes besides options. */
 enum cli_argument {
     CLI_ARGUMENT_NONE,
-    CLI_ARGUMENT_RUN,  /* one run, as pick.h reads it */
-    CLI_ARGUMENT_RUNS, /* one or more */
-    CLI_ARGUMENT_RUNS_IF_ANY,
-    CLI_ARGUMENT_DIRECTORY, /* one directory, or none */
-    CLI_ARGUMENT_QUERY,     /* predicates, as many as there are */
-    CLI_ARGUMENT_VERBATIM,  /* all that follows its name, be it like options or not */
+    CLI_ARGUMENT_RUN,         /* one run, as pick.h reads it */
+    CLI_ARGUMENT_ONE_OR_ALL,  /* one run, or none for all */
+    CLI_ARGUMENT_RUNS,        /* one or more */
+    CLI_ARGUMENT_SOME_OR_ALL, /* any number, or none for all */
+    CLI_ARGUMENT_DIRECTORY,   /* one directory, or none */
+    CLI_ARGUMENT_QUERY,       /* predicates, as many as there are */
+    CLI_ARGUMENT_VERBATIM,    /* all that follows its name, be it like options or not */
 };
 
 struct cli_options {
-    const char *directory; /* of -C; NULL without */
-    unsigned set;          /* enum cli_option */
+    const char *directory;                              /* of -C; NULL without */
+    unsigned set;                                       /* enum cli_option */
+    const char *since, *svg_file, *png_file, *revision; /* of the options that have a value, where set */
     bool help, version;
     char **arguments; /* of the command; as many as its `argument` says */
     int argument_count;
@@ -63,6 +70,8 @@ extern const struct command command_rebuild;
 extern const struct command command_remove;
 extern const struct command command_init;
 extern const struct command command_commit;
+extern const struct command command_log;
+extern const struct command command_progress;
 extern const struct command command_complete;
 
 /* ---- main.c ---- */
@@ -78,6 +87,8 @@ struct cli_option_name {
     char letter;      /* 0 for none */
     unsigned option;  /* enum cli_option; 0 for -h and -V, which are everyone's */
     const char *summary;
+    const char *value;   /* what follows it: "DATE"; NULL for one that has no value */
+    size_t value_offset; /* where in struct cli_options that goes */
 };
 /* All but -C; ends with one that has neither name nor letter. */
 extern const struct cli_option_name cli_option_names[];
@@ -93,6 +104,8 @@ int options_parse(int count, char **arguments, const struct command *command, st
  * nearest above it that has a manifest, or runs/ in the mount that it stands in. Owned by the caller; NULL
  * after an error was printed. */
 char *find_source(const char *directory);
+/* The same, but of a mount the directory that it shows: where Git's own files are, too. */
+char *find_source_on_disk(const char *directory);
 
 /* ---- open.c ---- */
 
@@ -116,5 +129,7 @@ enum cli_status cli_print(const struct buffer *out);
 unsigned cli_terminal_width(void);
 /* Is colour wanted on stdout: a terminal, and NO_COLOR not set? */
 bool cli_wants_color(void);
+/* Its rows; 0 where it is none. */
+unsigned cli_terminal_height(void);
 
 #endif

@@ -314,6 +314,6 @@ const struct command command_commit = {
         "mount\n"
         "do it: runsfs -o autocommit. Exit status: 0; 1 where there was nothing to commit; 2 for an error.\n",
     .accepts = CLI_OPTION_JSON,
-    .argument = CLI_ARGUMENT_RUNS_IF_ANY,
+    .argument = CLI_ARGUMENT_SOME_OR_ALL,
     .run = run_commit,
 };

@@ -6,6 +6,8 @@
 #include "core/base/memory.h"
 #include "core/cli/cli.h"
 #include "core/cli/complete.h"
+#include "core/cli/git_source.h"
+#include "core/git/revision.h"
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +21,11 @@ struct context {
     bool wants_directory;          /* the last word is one */
     bool is_past_options;          /* "--" was given */
     int argument_count;            /* of the command's arguments before the last word */
+    unsigned value_of;             /* the option whose value the last word is; 0 where it is none */
 };
+
+/* The last commits that changed the runs, which are offered beside branches and tags. */
+#define OFFERED_COMMITS 10
 
 /* The shell has not put the home directory in its place yet. */
 static char *directory_of(const char *text)
@@ -46,6 +52,18 @@ static void read_command(struct context *context, const char *name)
     context->is_unknown = !context->command;
 }
 
+/* The option that this word is, where its value is the next word; 0 for any other. */
+static unsigned option_before_value(const struct command *command, const char *word)
+{
+    const struct cli_option_name *option = cli_option_names;
+    if (!command || strncmp(word, "--", 2) != 0)
+        return 0;
+    while ((option->name || option->letter) &&
+           !(option->value && option->name && strcmp(option->name, word + 2) == 0))
+        option++;
+    return option->value ? option->option & command->accepts : 0;
+}
+
 static void read_words(struct context *context, char **words, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -58,7 +76,11 @@ static void read_words(struct context *context, char **words, int count)
             set_directory(context, words[++i]);
         else if (is_option && words[i][1] == 'C')
             set_directory(context, words[i] + 2);
-        else if (is_option)
+        else if (is_option && option_before_value(context->command, words[i])) {
+            if (i + 1 == count)
+                context->value_of = option_before_value(context->command, words[i]);
+            i++;
+        } else if (is_option)
             continue;
         else if (!context->command && !context->is_unknown)
             read_command(context, words[i]);
@@ -147,15 +169,32 @@ static void add_from_source(struct candidates *candidates, const struct context 
     free(source_path);
 }
 
+static int add_revision(const char *name, void *context)
+{
+    candidates_add(context, slice_of(name), SLICE_ABSENT);
+    return 0;
+}
+
+/* Of a revision the names that there are; of anything else nothing is known. */
+static void add_values(struct candidates *candidates, const struct context *context)
+{
+    struct git_source source;
+    if (context->value_of != CLI_OPTION_DIFF || git_source_open(context->directory, &source) != CLI_OK)
+        return;
+    revision_each_name(source.repository, OFFERED_COMMITS, add_revision, candidates);
+    git_source_close(&source);
+}
+
 static void add_arguments(struct candidates *candidates, const struct context *context)
 {
     switch (context->command->argument) {
     case CLI_ARGUMENT_RUN:
+    case CLI_ARGUMENT_ONE_OR_ALL:
         if (context->argument_count == 0)
             add_from_source(candidates, context);
         break;
     case CLI_ARGUMENT_RUNS:
-    case CLI_ARGUMENT_RUNS_IF_ANY:
+    case CLI_ARGUMENT_SOME_OR_ALL:
         add_from_source(candidates, context);
         break;
     case CLI_ARGUMENT_QUERY:
@@ -182,7 +221,11 @@ static enum cli_status run_complete(const struct cli_options *options)
     if (context.command && context.command->argument == CLI_ARGUMENT_DIRECTORY &&
         context.argument_count == 0 && typed[0] != '-')
         context.wants_directory = true;
-    if (!context.wants_directory && typed[0] == '-' && !context.is_past_options)
+    if (context.value_of & (CLI_OPTION_SVG | CLI_OPTION_PNG))
+        context.wants_directory = true;
+    if (context.value_of)
+        add_values(&candidates, &context);
+    else if (!context.wants_directory && typed[0] == '-' && !context.is_past_options)
         add_options(&candidates, context.command);
     else if (!context.wants_directory && !context.command && !context.is_unknown)
         add_commands(&candidates);

@@ -8,6 +8,7 @@
 #include "core/cli/entry.h"
 #include "core/query/moment.h"
 #include "core/cli/pick.h"
+#include "core/cli/show_difference.h"
 #include "core/cli/tree.h"
 #include "core/json/reader.h"
 #include "core/json/writer.h"
@@ -275,6 +276,8 @@ static enum cli_status show(struct keeper *keeper, const struct config *config,
 
 static enum cli_status run_show(const struct cli_options *options)
 {
+    if (options->set & CLI_OPTION_DIFF)
+        return show_difference(options);
     enum cli_status status = CLI_ERROR;
     char *source_path = find_source(options->directory);
     struct keeper *keeper = source_path ? open_source(source_path, true, false) : NULL;
@@ -291,7 +294,7 @@ static enum cli_status run_show(const struct cli_options *options)
 const struct command command_show = {
     .name = "show",
     .summary = "one run: its fields, its tracked files, what can't be read",
-    .help = "usage: runs show [-C DIR] [--json] RUN\n"
+    .help = "usage: runs show [-C DIR] [--json | --diff REV] RUN\n"
             "\n"
             "Shows all that is known of one run. RUN is a run id or as much of its beginning as tells it "
             "from the\n"
@@ -301,9 +304,12 @@ const struct command command_show = {
             "    runs show chatdev/0a                   the one of chatdev whose id begins so\n"
             "    runs show --json 0a1b | jq .total_tokens_in\n"
             "    runs list --paths | fzf --preview 'runs show {}'\n"
+            "    runs show 0a1b --diff HEAD~1           what changed in its tracked files since a revision\n"
+            "    runs show 0a1b --diff 2025-10-16       or since the end of a day, as git diff prints it\n"
             "\n"
-            "Exit status: 0; 1 where there is no such run; 2 where there are several, and for an error.\n",
-    .accepts = CLI_OPTION_JSON,
+            "Exit status: 0; 1 where there is no such run, and with --diff where nothing changed; 2 where\n"
+            "there are several runs, and for an error.\n",
+    .accepts = CLI_OPTION_JSON | CLI_OPTION_DIFF,
     .argument = CLI_ARGUMENT_RUN,
     .run = run_show,
 };

@@ -18,24 +18,35 @@
 
 struct own_mount {
     uint64_t id;
-    char *runs; /* owned by the caller; NULL while not found */
+    char *runs, *source; /* owned by the caller; NULL while not found */
 };
 
 static bool take_own_mount(const struct runsfs_mount *mount, void *context)
 {
     struct own_mount *own = context;
-    if (mount->id == own->id && asprintf(&own->runs, "%s/runs", mount->path) < 0)
+    if (mount->id != own->id)
+        return false;
+    if (asprintf(&own->runs, "%s/runs", mount->path) < 0)
         own->runs = NULL;
-    return own->runs;
+    own->source = memory_copy_text(mount->source, strlen(mount->source));
+    return true;
 }
 
-/* The runs in the mount of runsfs that path stands in; NULL where it stands in none. */
-static char *runs_of_mount(const char *path)
+/* The mount of runsfs that path stands in; nothing is found where it stands in none. */
+static struct own_mount find_own_mount(const char *path)
 {
     CLEANUP_FD int fd = open(path, O_PATH | O_CLOEXEC);
     struct own_mount own = {.id = fd < 0 ? 0 : mount_id_of(fd)};
     if (own.id)
         mounts_each(take_own_mount, &own);
+    return own;
+}
+
+/* The runs in the mount of runsfs that path stands in; NULL where it stands in none. */
+static char *runs_of_mount(const char *path)
+{
+    struct own_mount own = find_own_mount(path);
+    free(own.source);
     return own.runs;
 }
 
@@ -106,4 +117,17 @@ char *find_source(const char *directory)
         cli_error("no manifest in %s nor above it; give the directory that holds the runs by -C", path);
     free(path);
     return source;
+}
+
+char *find_source_on_disk(const char *directory)
+{
+    char *source = find_source(directory);
+    if (!source)
+        return NULL;
+    struct own_mount own = find_own_mount(source);
+    free(own.runs);
+    if (!own.source)
+        return source;
+    free(source);
+    return own.source;
 }

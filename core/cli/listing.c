@@ -13,7 +13,7 @@ static const struct table_column columns[] = {
 };
 
 /* Green for what is well, yellow for what is not decided, red for what is known to be wrong. */
-static const char *color_of_status(struct slice status)
+const char *listing_status_color(struct slice status)
 {
     static const struct {
         struct slice status;
@@ -66,7 +66,7 @@ static void append_table(const struct run_list *list, struct buffer *out)
         const struct run *run = list->runs[i];
         table_add(table, run->name, NULL);
         table_add(table, run_framework(run), NULL);
-        table_add(table, run->fields.status, color_of_status(run->fields.status));
+        table_add(table, run->fields.status, listing_status_color(run->fields.status));
         add_time(table, run->fields.start_time, &cell);
         add_duration(table, &run->fields, &cell);
         add_count(table, run->fields.tokens_in, &cell);

@@ -15,5 +15,7 @@ struct run_list {
 /* By the options that are set. CLI_FINDING where there is no run, and CLI_ERROR after an error was printed.
  */
 enum cli_status listing_print(const struct run_list *list, unsigned set);
+/* In which a status is shown: the parameters of an SGR escape; NULL for the terminal's own. */
+const char *listing_status_color(struct slice status);
 
 #endif

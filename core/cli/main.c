@@ -13,8 +13,9 @@
 #endif
 
 const struct command *const commands[] = {
-    &command_find,   &command_list,    &command_show,   &command_du,       &command_check, &command_init,
-    &command_commit, &command_rebuild, &command_remove, &command_complete, NULL,
+    &command_find,   &command_list,     &command_show, &command_log,    &command_progress,
+    &command_du,     &command_check,    &command_init, &command_commit, &command_rebuild,
+    &command_remove, &command_complete, NULL,
 };
 
 static const char help_head[] =
@@ -87,11 +88,15 @@ static bool check_arguments(const struct command *command, const struct cli_opti
         else if (count > 1 && command->argument == CLI_ARGUMENT_RUN)
             cli_error("%s: %s takes one run at a time", options->arguments[1], name);
         return count == 1 || (count > 1 && command->argument == CLI_ARGUMENT_RUNS);
+    case CLI_ARGUMENT_ONE_OR_ALL:
+        if (count > 1)
+            cli_error("%s: %s takes one run at a time, or none for all", options->arguments[1], name);
+        return count <= 1;
     case CLI_ARGUMENT_DIRECTORY:
         if (count > 1)
             cli_error("%s: %s takes one directory at a time", options->arguments[1], name);
         return count <= 1;
-    case CLI_ARGUMENT_RUNS_IF_ANY:
+    case CLI_ARGUMENT_SOME_OR_ALL:
     case CLI_ARGUMENT_QUERY:
     case CLI_ARGUMENT_VERBATIM:
         break;

@@ -47,14 +47,24 @@ enum cli_status cli_print(const struct buffer *out)
     return CLI_OK;
 }
 
+static struct winsize terminal_size(void)
+{
+    struct winsize size = {0};
+    if (!isatty(STDOUT_FILENO))
+        return size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0)
+        return (struct winsize){.ws_col = size.ws_col ? size.ws_col : 80, .ws_row = 24};
+    return size;
+}
+
 unsigned cli_terminal_width(void)
 {
-    struct winsize size;
-    if (!isatty(STDOUT_FILENO))
-        return 0;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-        return 80;
-    return size.ws_col;
+    return terminal_size().ws_col;
+}
+
+unsigned cli_terminal_height(void)
+{
+    return terminal_size().ws_row;
 }
 
 bool cli_wants_color(void)

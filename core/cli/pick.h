@@ -12,4 +12,16 @@
  * holds the index's lock. */
 enum cli_status pick_run(struct index *index, const char *text, struct run **run);
 
+/* The same among runs of the past, which are known by their paths below the source. Begun with what is looked
+ * for, it is told of paths, the same one perhaps often; those that do not fit cost nothing. */
+struct path_choice;
+struct path_choice *path_choice_create(const char *text);
+bool path_choice_fits(const struct path_choice *choice, const char *path);
+void path_choice_add(struct path_choice *choice, const char *path);
+size_t path_choice_count(const struct path_choice *choice);
+/* CLI_OK and *path, which the choice owns; CLI_FINDING where there is none, and nothing was printed;
+ * CLI_ERROR where there are several, and an error was printed. */
+enum cli_status path_choice_end(const struct path_choice *choice, const char **path);
+void path_choice_free(struct path_choice *choice);
+
 #endif

@@ -37,7 +37,7 @@ struct kept_run {
 struct deriver {
     struct repository *repository;
     struct known_rules *known;
-    struct kept_run *runs;  /* the longest unused first */
+    struct kept_run *runs;  /* the first made first */
     struct run_state state; /* the last that was given out; its fields are a kept run's */
 };
 
@@ -200,16 +200,14 @@ static int look_in(struct side_by_side *look, const struct object_id *old_id, co
 {
     static const struct object_id none;
     struct tree *old_tree, *new_tree;
-    int error = tree_read(look->deriver->repository, old_id ? old_id : &none, &old_tree);
+    int error = tree_read_differing(look->deriver->repository, old_id ? old_id : &none,
+                                    new_id ? new_id : &none, &old_tree, &new_tree);
     if (error)
         return error;
-    error = tree_read(look->deriver->repository, new_id ? new_id : &none, &new_tree);
-    if (error == 0) {
-        error = look_at_each(look, old_tree, new_tree);
-        free(new_tree);
-    }
+    int result = look_at_each(look, old_tree, new_tree);
     free(old_tree);
-    return error;
+    free(new_tree);
+    return result;
 }
 
 int deriver_each_change(struct deriver *deriver, const struct rules *rules, const struct object_id *old_tree,
@@ -327,9 +325,7 @@ int deriver_run(struct deriver *deriver, const struct rules *rules, const struct
     key.tree = *run_tree;
     *state = &deriver->state;
     HASH_FIND(hh, deriver->runs, &key, sizeof(key), run);
-    if (run) { /* the last to be forgotten */
-        HASH_DEL(deriver->runs, run);
-        HASH_ADD(hh, deriver->runs, key, sizeof(run->key), run);
+    if (run) {
         deriver->state = (struct run_state){.is_run = run->is_run,
                                             .is_whole = run->is_whole,
                                             .fields = run->fields,

@@ -107,8 +107,7 @@ static void take_entry(const struct raw_entry *raw, struct tree_entry *entry)
     }
 }
 
-/* An array of that many entries, with room for the names behind it. */
-static struct tree *tree_of(const char *bytes, size_t length)
+struct tree *tree_parse(const char *bytes, size_t length)
 {
     const char *end = bytes + length;
     struct raw_entry raw;
@@ -136,15 +135,135 @@ int tree_read(struct repository *repository, const struct object_id *id, struct 
 {
     git_odb_object *object;
     if (object_id_is_none(id)) {
-        *tree = tree_of("", 0);
+        *tree = tree_parse("", 0);
         return 0;
     }
     int error = read_object(repository, id, GIT_OBJECT_TREE, &object);
     if (error)
         return error;
-    *tree = tree_of(git_odb_object_data(object), git_odb_object_size(object));
+    *tree = tree_parse(git_odb_object_data(object), git_odb_object_size(object));
     git_odb_object_free(object);
     return 0;
+}
+
+/* Entries of a tree's bytes on their way to be a tree. */
+struct raw_list {
+    struct raw_entry *entries;
+    size_t count, capacity, name_bytes;
+};
+
+static void raw_list_add(struct raw_list *list, const struct raw_entry *entry)
+{
+    if (!is_name(entry))
+        return;
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity * 2 + 16;
+        list->entries = memory_resize(list->entries, list->capacity * sizeof(*list->entries));
+    }
+    list->entries[list->count++] = *entry;
+    list->name_bytes += entry->name_length + 1;
+}
+
+/* The tree, of which the list's memory is no part; frees the list. */
+static struct tree *raw_list_end(struct raw_list *list)
+{
+    struct tree *tree =
+        memory_alloc(sizeof(*tree) + list->count * sizeof(tree->entries[0]) + list->name_bytes);
+    char *names = (char *)&tree->entries[list->count];
+    tree->count = list->count;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct raw_entry *raw = &list->entries[i];
+        take_entry(raw, &tree->entries[i]);
+        memcpy(names, raw->name, raw->name_length + 1);
+        tree->entries[i].name = names;
+        names += raw->name_length + 1;
+    }
+    free(list->entries);
+    return tree;
+}
+
+/* The bytes of a tree from one entry on. */
+struct raw_place {
+    const char *begin, *next; /* of the entry and of the one behind it */
+    const char *end;
+    struct raw_entry entry;
+    bool has_entry;
+};
+
+static void raw_advance(struct raw_place *place)
+{
+    place->begin = place->next;
+    place->has_entry = next_entry(&place->next, place->end, &place->entry);
+}
+
+static bool is_directory(const struct raw_entry *entry)
+{
+    return S_ISDIR(entry->mode);
+}
+
+/* Goes over what is the same on both sides: most of it, by its bytes. */
+static void pick_differing(struct raw_place *old_place, struct raw_place *new_place,
+                           struct raw_list *old_list, struct raw_list *new_list)
+{
+    raw_advance(old_place);
+    raw_advance(new_place);
+    while (old_place->has_entry || new_place->has_entry) {
+        size_t length = (size_t)(old_place->next - old_place->begin);
+        int order = !old_place->has_entry ? 1 : !new_place->has_entry ? -1 : 0;
+        if (order == 0 && length == (size_t)(new_place->next - new_place->begin) &&
+            memcmp(old_place->begin, new_place->begin, length) == 0) {
+            raw_advance(old_place);
+            raw_advance(new_place);
+            continue;
+        }
+        if (order == 0)
+            order = tree_name_compare(old_place->entry.name, is_directory(&old_place->entry),
+                                      new_place->entry.name, is_directory(&new_place->entry));
+        if (order <= 0) {
+            raw_list_add(old_list, &old_place->entry);
+            raw_advance(old_place);
+        }
+        if (order >= 0) {
+            raw_list_add(new_list, &new_place->entry);
+            raw_advance(new_place);
+        }
+    }
+}
+
+/* The bytes of a tree; none of no id: *object is NULL then. */
+static int read_raw_tree(struct repository *repository, const struct object_id *id, git_odb_object **object,
+                         struct raw_place *place)
+{
+    *object = NULL;
+    *place = (struct raw_place){.next = "", .end = ""};
+    if (object_id_is_none(id))
+        return 0;
+    int error = read_object(repository, id, GIT_OBJECT_TREE, object);
+    if (error)
+        return error;
+    place->next = git_odb_object_data(*object);
+    place->end = place->next + git_odb_object_size(*object);
+    return 0;
+}
+
+int tree_read_differing(struct repository *repository, const struct object_id *old_id,
+                        const struct object_id *new_id, struct tree **old_tree, struct tree **new_tree)
+{
+    git_odb_object *old_object, *new_object;
+    struct raw_place old_place, new_place;
+    struct raw_list old_list = {0}, new_list = {0};
+    int error = read_raw_tree(repository, old_id, &old_object, &old_place);
+    if (error)
+        return error;
+    error = read_raw_tree(repository, new_id, &new_object, &new_place);
+    if (error == 0) {
+        pick_differing(&old_place, &new_place, &old_list, &new_list);
+        *old_tree = raw_list_end(&old_list);
+        *new_tree = raw_list_end(&new_list);
+        git_odb_object_free(new_object);
+    }
+    git_odb_object_free(old_object);
+    return error;
 }
 
 const struct tree_entry *tree_find(const struct tree *tree, const char *name)

@@ -77,6 +77,12 @@ struct tree {
  * Entries whose names could not stand in a directory (".", "..", "/" in it, longer than a name can be) are
  * left out. */
 int tree_read(struct repository *repository, const struct object_id *id, struct tree **tree);
+/* The same of an object's bytes, whatever they are: what is no entry ends it. */
+struct tree *tree_parse(const char *bytes, size_t length);
+/* Of two trees the entries that are not the same in both, as trees of their own, at the cost of a look at
+ * their bytes. */
+int tree_read_differing(struct repository *repository, const struct object_id *old_id,
+                        const struct object_id *new_id, struct tree **old_tree, struct tree **new_tree);
 /* The entry of that name, or NULL. */
 const struct tree_entry *tree_find(const struct tree *tree, const char *name);
 /* One entry without reading out the whole tree. 0; -ENOENT; -EIO. name of *entry is not set. */

@@ -21,6 +21,15 @@ struct repository {
 
 /* revision.c: frees what it keeps. */
 void revisions_forget(struct repository *repository);
+/* search.c: the youngest commit that is reached from `from` (NULL: from any reference) whose message matches.
+ */
+int revision_by_message(struct repository *repository, const struct object_id *from, const char *pattern,
+                        struct object_id *commit);
+/* The full name of the reference that a branch (HEAD's, where it is empty) follows, appended to reference. 0;
+ * -ENOENT. */
+int revision_upstream(struct repository *repository, struct slice branch, struct buffer *reference);
+/* What was checked out before the last `number` switches of HEAD, appended to reference. 0; -ENOENT. */
+int revision_previous(struct repository *repository, size_t number, struct buffer *reference);
 /* Git's order of a tree's entries: that of their names' bytes, directories as if they ended in "/". */
 int tree_name_compare(const char *a, bool a_is_directory, const char *b, bool b_is_directory);
 /* commit_read of an object that is there already. */

@@ -18,6 +18,8 @@
 
 /* Ways that are kept, at most. */
 #define STEPS_AT_MOST 4096
+/* What steps from a commit consist of. */
+#define STEPS "~^0123456789"
 
 struct step {
     char *key; /* the commit from which it goes, in digits, and how */
@@ -148,6 +150,71 @@ static int parse_date(struct repository *repository, const char *text, struct ob
     return error;
 }
 
+/* The last place in text where part stands; NULL for none. */
+static const char *last_of(const char *text, const char *part)
+{
+    const char *last = NULL;
+    for (const char *at = text; (at = strstr(at, part)); at++)
+        last = at;
+    return last;
+}
+
+/* `:/text` and `REVISION^{/text}`, the latter with steps behind it. -EINVAL where it is neither. */
+static int parse_message(struct repository *repository, const char *text, struct object_id *commit)
+{
+    const char *search = last_of(text, "^{/"), *end = search ? strrchr(search, '}') : NULL;
+    struct object_id from;
+    bool is_fixed;
+    if (strncmp(text, ":/", 2) == 0)
+        return revision_by_message(repository, NULL, text + 2, commit);
+    if (!search)
+        return -EINVAL;
+    if (!end || strspn(end + 1, STEPS) != strlen(end + 1))
+        return repository_fail(-ENOENT, "%s: has no end", text);
+    struct buffer part = {0};
+    buffer_append(&part, text, (size_t)(search - text));
+    int error = revision_resolve(repository, part.bytes ? part.bytes : "", &from, &is_fixed);
+    if (error == 0) {
+        buffer_clear(&part);
+        buffer_append(&part, search + 3, (size_t)(end - search) - 3);
+        error = revision_by_message(repository, &from, part.bytes ? part.bytes : "", commit);
+    }
+    if (error == 0 && end[1]) {
+        char digits[OBJECT_ID_DIGITS + 1];
+        object_id_format(commit, digits);
+        error = parse_steps(repository, slice_of(digits), end + 1, commit);
+    }
+    buffer_free(&part);
+    return error;
+}
+
+/* `BRANCH@{upstream}` or `@{-1}`, and what may stand behind it, with the name of the reference in its place.
+ * -EINVAL where there is none in the text. */
+static int parse_other_branch(struct repository *repository, const char *text, struct object_id *commit)
+{
+    static const char *const spellings[] = {"@{upstream}", "@{u}"};
+    struct buffer reference = {0};
+    const char *at = NULL;
+    size_t length = 0;
+    int error = -EINVAL;
+    bool is_fixed;
+    for (size_t i = 0; i < sizeof(spellings) / sizeof(*spellings) && !at; i++)
+        if ((at = strcasestr(text, spellings[i])))
+            length = strlen(spellings[i]);
+    if (at) {
+        error = revision_upstream(repository, (struct slice){text, (size_t)(at - text)}, &reference);
+    } else if (strncmp(text, "@{-", 3) == 0 && (at = strchr(text, '}'))) {
+        error = revision_previous(repository, strtoul(text + 3, NULL, 10), &reference);
+        length = 1;
+    }
+    if (error == 0) {
+        buffer_append_text(&reference, at + length);
+        error = revision_resolve(repository, reference.bytes, commit, &is_fixed);
+    }
+    buffer_free(&reference);
+    return error;
+}
+
 int revision_resolve(struct repository *repository, const char *text, struct object_id *commit,
                      bool *is_fixed)
 {
@@ -157,9 +224,14 @@ int revision_resolve(struct repository *repository, const char *text, struct obj
     *is_fixed = object_id_parse(text, &id);
     if (slice_equal(name, SLICE_LITERAL("@")))
         name = SLICE_LITERAL("HEAD");
-    int error = name.length && strspn(steps, "~^0123456789") == strlen(steps)
-                    ? parse_steps(repository, name, steps, commit)
-                    : parse(repository, text, commit);
+    int error = parse_message(repository, text, commit);
+    if (error == -EINVAL)
+        error = parse_other_branch(repository, text, commit);
+    if (error != -EINVAL)
+        return error;
+    error = name.length && strspn(steps, STEPS) == strlen(steps)
+                ? parse_steps(repository, name, steps, commit)
+                : parse(repository, text, commit);
     if (error != -ENOENT && error != -EIO)
         return error;
     /* What can't be read at all may still be a date; what can't be found stays what it is. */

@@ -125,11 +125,17 @@ static void read_ends(struct walk *walk)
 struct walk *walk_create(struct repository *repository, const struct object_id *from)
 {
     struct walk *walk = memory_alloc_zeroed(1, sizeof(*walk));
-    git_oid id = oid_of(from);
     walk->repository = repository;
     read_ends(walk);
-    walk->error = push(walk, &id);
+    if (from)
+        walk->error = walk_push(walk, from);
     return walk;
+}
+
+int walk_push(struct walk *walk, const struct object_id *from)
+{
+    git_oid id = oid_of(from);
+    return push(walk, &id);
 }
 
 int walk_next(struct walk *walk, const struct walk_commit **commit)

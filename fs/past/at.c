@@ -13,7 +13,7 @@
 
 const struct commit *past_commit(const struct past_node *node)
 {
-    return &((const struct revision_node *)node->top)->commit;
+    return node->top->commit;
 }
 
 uint64_t past_ino(uint64_t parent_ino, const char *name)
@@ -121,14 +121,14 @@ static void at_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const 
         .mode = S_IFDIR | 0777,
         .past_kind = PAST_REVISION,
     };
-    struct revision_node *revision = nodes_revision(&fs->nodes, name, &commit, &like);
+    struct past_node *revision = nodes_revision(&fs->nodes, name, &commit, &like);
     struct fuse_entry_param entry = {
-        .ino = node_number(&fs->nodes, &revision->past.node),
-        .generation = revision->past.node.generation,
+        .ino = node_number(&fs->nodes, &revision->node),
+        .generation = revision->node.generation,
         .attr_timeout = CACHE_SECONDS,
         .entry_timeout = is_fixed ? CACHE_SECONDS : 0,
     };
-    past_stat(fs, &revision->past, 0, &entry.attr);
+    past_stat(fs, revision, 0, &entry.attr);
     entry_reply(fs, req, &entry);
 }
 

@@ -6,6 +6,7 @@
  *   tree.c     directories, files and links that Git has
  *   content.c  the bytes of files, and the derived manifest
  *   view.c     by-<name>/, its values, where/ and queries
+ *   listing.c  what of these is being listed
  *   store.c    the repository, and who may see it
  *   kept.c     what was read or derived of it shortly before
  *
@@ -30,6 +31,8 @@ struct repository *past_repository(struct fs *fs);
 struct deriver *past_deriver(struct fs *fs);
 struct past_kept;
 struct past_kept *past_kept(struct fs *fs);
+struct past_listings;
+struct past_listings *past_listings(struct fs *fs);
 /* Attributes of at/ itself. Not while entered. */
 void past_at_stat(struct fs *fs, struct stat *st);
 /* Attributes of what has a type and mode in Git, by who may read Git's objects. */
@@ -65,6 +68,8 @@ void past_getxattr(struct fs *fs, fuse_req_t req, struct node *node, const char 
 
 /* ---- tree.c ---- */
 
+/* A directory that Git has. */
+void past_directory_like(const struct object_id *id, uint64_t ino, struct past_node *like);
 /* The directory of the source itself, runs/ in the revision. */
 void past_runs_like(const struct past_node *top, struct past_node *like);
 /* That of a run, by its path below the source. */

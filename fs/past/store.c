@@ -6,7 +6,7 @@
  * repository (alternates, links) leads to what its owner may not read. And at/ may be searched by those who
  * could read the objects in the repository itself; whatever is below it is only reached through it.
  */
-#include "fs/past/past.h"
+#include "fs/past/listing.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include "fs/owner.h"
@@ -44,6 +44,7 @@ struct past_store {
     bool told_none;   /* the log knows that there is no repository */
     char *last_error; /* the last line that the log was told; NULL for none */
     struct past_kept *kept;
+    struct past_listings *listings;
 };
 
 static int64_t now_ms(void)
@@ -78,7 +79,9 @@ static void forget_repository(struct past_store *store)
     past_kept_free(store->kept);
     deriver_free(store->deriver);
     repository_close(store->repository);
+    past_listings_free(store->listings);
     store->kept = NULL;
+    store->listings = NULL;
     store->deriver = NULL;
     store->repository = NULL;
 }
@@ -141,6 +144,7 @@ static int open_repository(struct fs *fs)
     owner_set(&store->owner, st.st_uid, st.st_gid);
     store->deriver = deriver_create(store->repository);
     store->kept = past_kept_create();
+    store->listings = past_listings_create();
     return 0;
 }
 
@@ -186,6 +190,11 @@ struct deriver *past_deriver(struct fs *fs)
 struct past_kept *past_kept(struct fs *fs)
 {
     return fs->past->kept;
+}
+
+struct past_listings *past_listings(struct fs *fs)
+{
+    return fs->past->listings;
 }
 
 void past_at_stat(struct fs *fs, struct stat *st)

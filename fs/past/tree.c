@@ -10,7 +10,7 @@
 /* A link's text is no longer than a path can be. */
 #define LINK_BYTES_AT_MOST 4096
 
-static void directory_like(const struct object_id *id, uint64_t ino, struct past_node *like)
+void past_directory_like(const struct object_id *id, uint64_t ino, struct past_node *like)
 {
     *like = (struct past_node){
         .node.operations = &past_tree_operations,
@@ -23,7 +23,7 @@ static void directory_like(const struct object_id *id, uint64_t ino, struct past
 
 void past_runs_like(const struct past_node *top, struct past_node *like)
 {
-    directory_like(&past_commit(top)->tree, past_ino(top->ino, "runs"), like);
+    past_directory_like(&past_commit(top)->tree, past_ino(top->ino, "runs"), like);
 }
 
 void past_run_like(const struct past_node *top, const struct run *run, struct past_node *like)
@@ -38,7 +38,7 @@ void past_run_like(const struct past_node *top, const struct run *run, struct pa
         ino = past_ino(ino, part);
     }
     buffer_free(&path);
-    directory_like(past_run_tree(run), ino, like);
+    past_directory_like(past_run_tree(run), ino, like);
 }
 
 /* What Git has there, as a node; size_bytes of what is no directory. Entered. */
@@ -47,7 +47,7 @@ static int entry_like(struct fs *fs, const struct past_node *parent, const char 
 {
     uint64_t ino = past_ino(parent->ino, name);
     *size_bytes = 0;
-    directory_like(&entry->id, ino, like);
+    past_directory_like(&entry->id, ino, like);
     if (S_ISDIR(entry->mode))
         return 0;
     bool is_link = S_ISLNK(entry->mode);

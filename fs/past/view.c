@@ -2,7 +2,7 @@
  * Views and queries of a revision, answered from the index that is made of it. What they hold never changes,
  * so nothing but the index is kept here, and that only for a while.
  */
-#include "fs/past/past.h"
+#include "fs/past/listing.h"
 #include "core/base/memory.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -98,22 +98,71 @@ static void scope_close(struct past_scope *scope)
     free(scope->cut);
 }
 
+static void add_run(struct past_listing *listing, const struct run *run, const char *name)
+{
+    struct past_node like;
+    past_run_like(listing->node, run, &like);
+    past_listing_add(listing, name, &like);
+}
+
+static void fill_from_value(struct past_listing *listing, const struct past_scope *scope)
+{
+    char name[LIMIT_NAME_BYTES + 1];
+    uint64_t sequence = 0;
+    for (struct run *run;
+         (run = facet_value_next((struct facet_value *)scope->within, sequence, &sequence));) {
+        facet_run_name(scope->index, scope->facet, run, name);
+        add_run(listing, run, name);
+    }
+}
+
+static void fill_from_query(struct past_listing *listing, const struct past_scope *scope)
+{
+    char name[LIMIT_NAME_BYTES + 1];
+    struct run **runs;
+    size_t count = query_evaluate(scope->query, scope->index, scope->within, &runs);
+    for (size_t i = 0; i < count; i++) {
+        run_set_name(scope->index, &scope->set, runs[i], name);
+        add_run(listing, runs[i], name);
+    }
+    free(runs);
+}
+
+/* What the node holds: kept from before, or made anew. 0; a negative errno. Entered. */
+static int take_listing(struct fs *fs, const struct past_node *node, struct past_listing **listing)
+{
+    struct past_scope scope;
+    struct query_error error;
+    *listing = past_listing_held(past_listings(fs), node);
+    if (*listing)
+        return 0;
+    int result = scope_open(fs, node, NULL, &scope, &error);
+    if (result == 0) {
+        *listing = past_listing_begin(node);
+        if (scope.query)
+            fill_from_query(*listing, &scope);
+        else
+            fill_from_value(*listing, &scope);
+        past_listing_hold(past_listings(fs), *listing);
+    }
+    scope_close(&scope);
+    return result;
+}
+
 /* ---- lookup ---- */
 
 /* Finds the run of that name. 0 and *like; -ENOENT; an error of Git's. Entered. */
 static int find_run(struct fs *fs, const struct past_node *node, const char *name, struct past_node *like)
 {
-    struct past_scope scope;
-    struct query_error error;
-    int result = scope_open(fs, node, NULL, &scope, &error);
-    if (result)
-        return result;
-    const struct run *run = scope.query ? run_set_find(scope.index, &scope.set, name)
-                                        : facet_value_find(scope.index, scope.within, name);
-    if (run)
-        past_run_like(node, run, like);
-    scope_close(&scope);
-    return run ? 0 : -ENOENT;
+    struct past_listing *listing;
+    int error = take_listing(fs, node, &listing);
+    if (error)
+        return error;
+    const struct past_listed *listed = past_listing_find(listing, name);
+    if (!listed)
+        return -ENOENT;
+    past_directory_like(&listed->id, listed->ino, like);
+    return 0;
 }
 
 static void refuse(struct fs *fs, const struct past_node *node, const char *name, const char *reason)
@@ -203,72 +252,40 @@ static void facet_lookup(struct fs *fs, fuse_req_t req, struct node *node, const
 
 /* ---- listing ---- */
 
-struct run_listing {
-    struct fs *fs;
-    struct past_node *node;
-    struct view_listing reply;
-};
-
-static bool list_run(struct run_listing *listing, const struct run *run, const char *name, uint64_t offset)
+static bool list_run(struct fs *fs, struct view_listing *reply, struct past_node *node, const char *name,
+                     const struct past_listed *listed, uint64_t offset)
 {
+    struct fuse_entry_param entry = {.attr = {.st_ino = listed->ino, .st_mode = S_IFDIR}};
     struct past_node like;
-    past_run_like(listing->node, run, &like);
-    struct fuse_entry_param entry = {.attr = {.st_ino = like.ino, .st_mode = S_IFDIR}};
-    if (listing->reply.plus)
-        past_entry(listing->fs, &listing->node->node, name, &like, 0, &entry);
-    return view_listing_add_entry(listing->fs, &listing->reply, name, &entry, offset);
-}
-
-static void list_value(struct run_listing *listing, const struct past_scope *scope, uint64_t sequence)
-{
-    char name[LIMIT_NAME_BYTES + 1];
-    for (struct run *run;
-         (run = facet_value_next((struct facet_value *)scope->within, sequence, &sequence));) {
-        facet_run_name(scope->index, scope->facet, run, name);
-        if (!list_run(listing, run, name, sequence + VIEW_FIRST_OFFSET))
-            break;
-    }
-}
-
-static void list_query(struct run_listing *listing, const struct past_scope *scope, size_t at)
-{
-    char name[LIMIT_NAME_BYTES + 1];
-    struct run **runs;
-    size_t count = query_evaluate(scope->query, scope->index, scope->within, &runs);
-    for (; at < count; at++) {
-        run_set_name(scope->index, &scope->set, runs[at], name);
-        if (!list_run(listing, runs[at], name, at + 1 + VIEW_FIRST_OFFSET))
-            break;
-    }
-    free(runs);
+    past_directory_like(&listed->id, listed->ino, &like);
+    if (reply->plus)
+        past_entry(fs, &node->node, name, &like, 0, &entry);
+    return view_listing_add_entry(fs, reply, name, &entry, offset);
 }
 
 static void view_list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset, bool plus)
 {
-    struct run_listing listing = {.fs = fs, .node = (struct past_node *)node};
-    struct past_scope scope;
-    struct query_error error;
+    struct past_node *past = (struct past_node *)node;
+    struct past_listing *listing;
+    struct view_listing reply;
     if (past_enter(fs) != 0) {
         fuse_reply_err(req, EIO);
         return;
     }
-    int result = scope_open(fs, listing.node, NULL, &scope, &error);
-    if (result == 0) {
-        uint64_t position = offset > VIEW_FIRST_OFFSET ? (uint64_t)offset - VIEW_FIRST_OFFSET : 0;
-        view_listing_begin(&listing.reply, req, size, plus);
-        if (view_listing_add_dots(&listing.reply, listing.node->ino, offset)) {
-            if (scope.query)
-                list_query(&listing, &scope, (size_t)position);
-            else
-                list_value(&listing, &scope, position);
-        }
-        scope_close(&scope);
+    int error = take_listing(fs, past, &listing);
+    if (error == 0) {
+        size_t at = offset > VIEW_FIRST_OFFSET ? (size_t)offset - VIEW_FIRST_OFFSET : 0;
+        view_listing_begin(&reply, req, size, plus);
+        bool fits = view_listing_add_dots(&reply, past->ino, offset);
+        for (; fits && at < listing->count; at++)
+            fits = list_run(fs, &reply, past, listing->names.bytes + listing->listed[at].name_at,
+                            &listing->listed[at], at + 1 + VIEW_FIRST_OFFSET);
     }
     past_leave(fs);
-    if (result)
-        fuse_reply_err(req, -result);
+    if (error)
+        fuse_reply_err(req, -error);
     else
-        view_listing_end(fs, &listing.reply);
+        view_listing_end(fs, &reply);
 }
 
 static void view_readdir(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset)

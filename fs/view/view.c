@@ -87,14 +87,36 @@ static void view_getattr(struct fs *fs, fuse_req_t req, struct node *node, struc
     fuse_reply_attr(req, &st, 0);
 }
 
+/* Before the first answer the kernel believes that nobody may enter, and it drops an answer beside which it
+ * is told that the attributes changed: then a user who comes right after mounting is refused. So for a moment
+ * it is told nothing, and keeps nothing. */
+#define TOP_SETTLES_MS 1000
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool view_top_is_settled(struct fs *fs)
+{
+    int64_t asked_ms = atomic_load(&fs->top_asked_ms);
+    return asked_ms && now_ms() - asked_ms > TOP_SETTLES_MS;
+}
+
 static void top_getattr(struct fs *fs, fuse_req_t req, struct node *node, struct fuse_file_info *fi)
 {
     (void)node;
     (void)fi;
     struct stat st;
+    int64_t never = 0;
+    atomic_compare_exchange_strong(&fs->top_asked_ms, &never, now_ms());
+    /* Before the look: of what changes after it the kernel is told. */
+    bool settled = view_top_is_settled(fs);
     top_stat(fs, &st);
     bool watched = atomic_load(&source_root(fs->source)->watch_state) == WATCH_ACTIVE;
-    fuse_reply_attr(req, &st, watched ? CACHE_SECONDS : 0);
+    fuse_reply_attr(req, &st, watched && settled ? CACHE_SECONDS : 0);
 }
 
 /* ---- access control lists ---- */

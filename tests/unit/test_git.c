@@ -136,6 +136,37 @@ static void test_names_of_commits(void **state)
     finish(&fixture);
 }
 
+/* With a regular expression each, which must cost nothing that stays. */
+static void test_names_by_search(void **state)
+{
+    struct fixture fixture = import(history);
+    (void)state;
+    run_command(&fixture,
+                "git config branch.main.remote origin && git config branch.main.merge refs/heads/trunk && "
+                "git config remote.origin.url . && "
+                "git config remote.origin.fetch '+refs/heads/*:refs/remotes/origin/*' && "
+                "git update-ref refs/remotes/origin/trunk light && "
+                "git config branch.side/one.remote . && git config branch.side/one.merge refs/heads/main");
+    open_it(&fixture, "runs");
+    assert_same_commit(&fixture, ":/^tw", "v1");
+    assert_same_commit(&fixture, "HEAD^{/one|two}", "v1");
+    assert_same_commit(&fixture, "HEAD^{/!-merge}", "side/one");
+    assert_same_commit(&fixture, "HEAD^{/two}~1", "light");
+    assert_same_commit(&fixture, "HEAD^{/two}^{/one}", "light");
+    assert_int_equal(resolve(&fixture, "HEAD^{/nobody said this}"), -ENOENT);
+    assert_int_equal(resolve(&fixture, ":/("), -ENOENT);
+    assert_int_equal(resolve(&fixture, "HEAD^{/two"), -ENOENT);
+    assert_same_commit(&fixture, "main@{upstream}", "light");
+    assert_same_commit(&fixture, "@{u}", "light");
+    assert_same_commit(&fixture, "side/one@{U}~1", "v1");
+    assert_int_equal(resolve(&fixture, "v1@{u}"), -ENOENT);
+    assert_int_equal(resolve(&fixture, "@{-1}"), -ENOENT);
+    run_command(&fixture, "git checkout -q -f side/one && git checkout -q -f v1");
+    assert_same_commit(&fixture, "@{-1}", "side/one");
+    assert_same_commit(&fixture, "@{-2}~1", "v1");
+    finish(&fixture);
+}
+
 static void test_dates(void **state)
 {
     struct fixture fixture = import(history);
@@ -466,6 +497,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_of_commits),
+        cmocka_unit_test(test_names_by_search),
         cmocka_unit_test(test_dates),
         cmocka_unit_test(test_names_of_nothing),
         cmocka_unit_test(test_a_moving_name),
