@@ -106,7 +106,7 @@ static enum cli_status choose(const struct choice *choice, const char *text, str
 enum cli_status pick_run(struct index *index, const char *text, struct run **run)
 {
     struct choice choice = {.wanted = read_wanted(text)};
-    struct candidate chosen;
+    struct candidate chosen = {0};
     if (choice.wanted.beginning.length > 0)
         for (struct run *each = index_first(index); each; each = index_next(index, each))
             consider(&choice, &(struct candidate){run_framework(each), each->name, each, NULL});
@@ -179,7 +179,7 @@ size_t path_choice_count(const struct path_choice *choice)
 enum cli_status path_choice_end(const struct path_choice *path_choice, const char **path)
 {
     struct choice choice = {.wanted = path_choice->wanted};
-    struct candidate chosen;
+    struct candidate chosen = {0};
     for (struct known_path *known = path_choice->paths; known; known = known->hh.next) {
         struct candidate candidate = candidate_of(known->path);
         consider(&choice, &candidate);
