@@ -10,8 +10,6 @@
 #include <git2/sys/mempack.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 /* Somebody's lock is waited for in steps of this. */
 #define LOCK_STEP_MS 20
@@ -19,8 +17,6 @@
 #define SETTLE_MS 1000
 /* So long the index stays locked behind a commit, and twice what reading it took. */
 #define LOCKED_AFTER_MS 4
-/* And so long after that it is looked whether somebody has undone that. */
-#define WATCHED_AFTER_MS 20
 /* Above all that is on disk. */
 #define MEMORY_PRIORITY 1000
 /* zlib's own default. */
@@ -88,6 +84,10 @@ void committer_free(struct committer *committer)
     free(committer->git_directory);
     free(committer->common_directory);
     free(committer->index_path);
+    for (size_t i = 0; i < RECENT_COMMITS; i++) {
+        free(committer->recent[i].run_path);
+        free(committer->recent[i].branch);
+    }
     free(committer);
 }
 
@@ -151,36 +151,11 @@ void commit_message_append(struct buffer *message, const char *run_path, const s
 
 /* ---- one commit ---- */
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static void sleep_ms(unsigned milliseconds)
-{
-    nanosleep(&(struct timespec){milliseconds / 1000, milliseconds % 1000 * 1000000L}, NULL);
-}
-
 /* What a look found, to be compared with the next one. */
 struct settling {
     bool is_set;
     struct head head;
     struct stat index;
-};
-
-struct attempt {
-    struct committer *committer;
-    const char *run_path;
-    struct head head;
-    struct seen_run seen;
-    struct change_list changes;
-    struct user_index user;
-    struct placing branch;
-    ino_t index_ino; /* of the one that was put in place */
-    git_oid tree, commit;
-    char *message;
 };
 
 static void attempt_finish(struct attempt *attempt)
@@ -205,6 +180,8 @@ static void clean(struct attempt *attempt)
         placing_clean(committer->common_directory, targets, 2);
     buffer_free(&branch);
 }
+
+/* ---- what a look found ---- */
 
 /* Git writes another branch's files, then its index, then HEAD. Where the index has already what the tip
  * lacks, HEAD may be about to move (or the user has staged the run): it is looked at again after a while. */
@@ -242,41 +219,6 @@ static int build(struct attempt *attempt)
     return error ? error : build_store(committer, &attempt->commit, &attempt->tree, &attempt->changes);
 }
 
-/* Puts the run back into an index that has lost it. */
-static void put_back(struct attempt *attempt)
-{
-    struct committer *committer = attempt->committer;
-    struct user_index user;
-    struct head head;
-    int error = user_index_load(committer, &user);
-    if (error == 0 && user_index_lacks(&user, &attempt->changes) && read_head(committer, &head) == 0) {
-        bool is_ours = strcmp(head.branch, attempt->head.branch) == 0 && !head.is_unborn &&
-                       git_oid_equal(&head.tip, &attempt->commit);
-        head_free(&head);
-        if (is_ours && user_index_follow(committer, &user, &attempt->changes) == 0 &&
-            placing_lock(&user.placing) == 0 && user_index_is_same(committer, &user))
-            placing_finish(&user.placing);
-    }
-    user_index_free(&user);
-}
-
-/* A Git that was slower still than the lock was held has written its older index over ours by now, or does so
- * any moment, before it fails at the branch that has moved. */
-static void watch_over(struct attempt *attempt)
-{
-    const char *path = attempt->committer->index_path;
-    struct stat before, now;
-    int64_t until_ms = now_ms() + WATCHED_AFTER_MS;
-    bool is_known = stat(path, &before) == 0 && attempt->index_ino == before.st_ino;
-    do {
-        if (!is_known || stat(path, &now) != 0 || now.st_ino != before.st_ino) {
-            is_known = stat(path, &before) == 0;
-            put_back(attempt);
-        }
-        sleep_ms(1);
-    } while (now_ms() < until_ms);
-}
-
 /* With everything on disk: the locks, a look whether all is as it was, and the two renames. The index stays
  * locked for as long as a Git may take from reading HEAD and the index to its own lock: git-commit(1) would
  * write back an index without the run, git-switch(1) would carry the run to another branch. Now they say that
@@ -301,8 +243,9 @@ static int place(struct attempt *attempt)
     attempt->index_ino = fstat(attempt->user.placing.fd, &info) == 0 ? info.st_ino : 0;
     placing_end(&attempt->branch);
     branch_log(committer, &attempt->head, &attempt->commit, attempt->message);
-    sleep_ms(LOCKED_AFTER_MS + 2 * attempt->user.load_ms);
+    commit_sleep_ms(LOCKED_AFTER_MS + 2 * attempt->user.load_ms);
     placing_end(&attempt->user.placing);
+    note_recent(attempt);
     watch_over(attempt);
     return 0;
 }
@@ -318,18 +261,22 @@ static int try_once(struct attempt *attempt, const struct config *config, struct
     if (error)
         return error;
     clean(attempt);
+    int64_t began_ms = commit_now_ms();
+    error = user_index_load(committer, &attempt->user);
+    attempt->user.load_ms = (unsigned)(commit_now_ms() - began_ms);
+    if (error)
+        return error;
     error = build_changes(committer, config, &attempt->head, attempt->run_path, true, &attempt->seen,
                           &attempt->changes);
     if (error == -ENOENT || (error == 0 && attempt->changes.count == 0))
         return 0;
-    int64_t began_ms = now_ms();
-    if (error == 0)
-        error = user_index_load(committer, &attempt->user);
-    attempt->user.load_ms = (unsigned)(now_ms() - began_ms);
     if (error == 0 && !is_settled(attempt, settling)) {
         *unsettled = true;
         return -EAGAIN;
     }
+    const git_oid *carried = error == 0 ? commit_to_carry_over(attempt) : NULL;
+    if (carried)
+        return carry_over(committer, &attempt->head, carried);
     if (error == 0)
         error = build(attempt);
     if (error == 0)
@@ -343,7 +290,7 @@ int commit_run(struct committer *committer, const struct config *config, const c
                unsigned patience_ms, struct commit_made *made)
 {
     struct settling settling = {0};
-    int64_t until_ms = now_ms() + patience_ms;
+    int64_t until_ms = commit_now_ms() + patience_ms;
     int result;
     do {
         struct attempt attempt = {.committer = committer,
@@ -359,8 +306,8 @@ int commit_run(struct committer *committer, const struct config *config, const c
         }
         attempt_finish(&attempt);
         if (result == -EAGAIN)
-            sleep_ms(unsettled ? SETTLE_MS : LOCK_STEP_MS);
-    } while (result == -EAGAIN && now_ms() < until_ms);
+            commit_sleep_ms(unsettled ? SETTLE_MS : LOCK_STEP_MS);
+    } while (result == -EAGAIN && commit_now_ms() < until_ms);
     head_free(&settling.head);
     if (result == -EAGAIN)
         result = repository_fail(-EBUSY,

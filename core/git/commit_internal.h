@@ -1,6 +1,7 @@
 /*
  * What the files of commits share: commit.c (the order in which things are done), commit_files.c (a run's
  * files), commit_build.c (trees, the manifest, the commit), commit_check.c (may it be done at all),
+ * commit_beside.c (others at work),
  * user_index.c (the user's index follows), branch.c (the branch moves). Internal to core/git.
  */
 #ifndef RUNSFS_GIT_COMMIT_INTERNAL_H
@@ -49,6 +50,14 @@ struct head {
 void head_free(struct head *head);
 bool head_equal(const struct head *a, const struct head *b);
 
+/* A commit that was just made. */
+struct recent_commit {
+    char *run_path; /* NULL for none */
+    char *branch;
+    git_oid parent, commit;
+};
+#define RECENT_COMMITS 8
+
 struct committer {
     struct repository *repository;
     struct deriver *deriver;
@@ -61,6 +70,8 @@ struct committer {
     char *git_directory;      /* with "/" at its end: where the index lies */
     char *common_directory;   /* and the branches, with "/" at its end */
     char *index_path;
+    struct recent_commit recent[RECENT_COMMITS];
+    size_t recent_at; /* the oldest */
 };
 
 /* ---- commit_files.c ---- */
@@ -131,6 +142,20 @@ int user_index_follow(struct committer *committer, struct user_index *user,
 /* Is the user's index still the one that was loaded? */
 bool user_index_is_same(const struct committer *committer, const struct user_index *user);
 
+/* One attempt at a commit. */
+struct attempt {
+    struct committer *committer;
+    const char *run_path;
+    struct head head;
+    struct seen_run seen;
+    struct change_list changes;
+    struct user_index user;
+    struct placing branch;
+    ino_t index_ino; /* of the one that was put in place */
+    git_oid tree, commit;
+    char *message;
+};
+
 /* ---- branch.c ---- */
 
 /* Readies the branch's new value, and takes its lock. 0; -EAGAIN where somebody has it, or it has moved. */
@@ -139,5 +164,21 @@ int branch_lock(struct committer *committer, const struct head *head, const git_
 /* What git-reflog(1) tells of the commit, after it. */
 void branch_log(struct committer *committer, const struct head *head, const git_oid *commit,
                 const char *message);
+
+/* ---- commit_beside.c ---- */
+
+int64_t commit_now_ms(void);
+void commit_sleep_ms(unsigned milliseconds);
+/* Remembers a commit that was made. */
+void note_recent(struct attempt *attempt);
+/* After it, for a moment: what another Git undid is put back. */
+void watch_over(struct attempt *attempt);
+/* git switch -c takes no lock: where it had read HEAD before the commit, the new branch begins before it, and
+ * the run is staged there. It is given the same commit, as if it had been made a moment later. 0 or -errno.
+ */
+int carry_over(struct committer *committer, const struct head *head, const git_oid *commit);
+/* The commit of this run that is to be carried over: another branch has it on top of the very tip that HEAD
+ * has, and the index has its files. NULL for none. */
+const git_oid *commit_to_carry_over(const struct attempt *attempt);
 
 #endif

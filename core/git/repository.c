@@ -34,7 +34,7 @@ void repositories_begin(bool any_owner)
 void repositories_set_home(const char *home)
 {
     struct buffer xdg = {0};
-    buffer_append_format(&xdg, "%s/.config/git", home);
+    buffer_append_format(&xdg, *home ? "%s/.config/git" : "%s", home);
     git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_GLOBAL, home);
     git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_XDG, xdg.bytes);
     buffer_free(&xdg);

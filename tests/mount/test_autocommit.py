@@ -11,6 +11,7 @@ import time
 import mounting
 import pytest
 from helpers import metrics, poll, write_run
+from users import as_user
 from repositories import assert_sound, commits, commits_of_runs, fixture_git_alone, git, leftovers  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("git_alone")
@@ -150,6 +151,32 @@ def test_a_burst(repository, mount):
     assert set(commits_of_runs(repository).values()) == {1}
     assert git(repository, "status", "--porcelain") == ""
     assert_sound(repository)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_root_acts_as_the_owner(repository_of_another, mount):
+    source, uid = repository_of_another
+    mounted = mount(source, "autocommit", "allow_other", at=source.parent / "mount")
+    as_user(uid, uid, [], write_run, mounted.runs, "chatdev", "run-1")
+    as_owner = ("-c", f"safe.directory={source}")
+    assert poll(lambda: git(source, *as_owner, "rev-list", "--count", "HEAD", check=False).stdout == "1\n", 10), mounted.log()
+    mounted.unmount()
+    for top, directories, names in os.walk(source / ".git"):
+        for name in directories + names:
+            assert os.lstat(os.path.join(top, name)).st_uid == uid, os.path.join(top, name)
+
+
+@pytest.fixture(name="repository_of_another")
+def fixture_repository_of_another(open_tmp):
+    """A repository of a user whom the user database does not know; who commits stands in the repository itself."""
+    uid = 47110
+    source = open_tmp / "source"
+    source.mkdir()
+    git(source, "init", "-q")
+    for name in ("user.name", "user.email"):
+        git(source, "config", name, "owner")
+    subprocess.run(["chown", "-R", f"{uid}:{uid}", source], check=True)
+    return source, uid
 
 
 class User(threading.Thread):
