@@ -12,6 +12,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* Places of runs in one revision: some objects that name each other can stand for any number. */
+#define PLACES_AT_MOST ((size_t)1 << 18)
+
 struct past_place {
     size_t path_at; /* in paths */
     struct object_id tree;
@@ -36,6 +39,8 @@ struct past_internal {
 static int add_place(const char *path, const struct object_id *run_tree, void *context)
 {
     struct past_internal *past = context;
+    if (past->count == PLACES_AT_MOST)
+        return repository_fail(-EFBIG, "there are more than %zu directories of runs", PLACES_AT_MOST);
     if (past->count == past->capacity) {
         past->capacity = past->capacity ? past->capacity * 2 : 64;
         past->places = memory_resize(past->places, past->capacity * sizeof(*past->places));

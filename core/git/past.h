@@ -13,7 +13,8 @@ struct past {
     struct index *index;
 };
 
-/* 0 and *past, to be freed while the deriver is there; -EIO where an object is missing. */
+/* 0 and *past, to be freed while the deriver is there; -EIO where an object is missing; -EFBIG where
+ * there are too many runs. */
 int past_create(struct deriver *deriver, const struct object_id *source_tree, const struct timespec *made_at,
                 struct past **past);
 /* The same of a tree that is being made: what a manifest adds to the files is taken from `recorded`, which

@@ -3,6 +3,7 @@
  * and its words are kept for people.
  */
 #include "core/base/memory.h"
+#include "core/git/guard.h"
 #include "core/git/repository_internal.h"
 #include <errno.h>
 #include <limits.h>
@@ -10,11 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* What libgit2 may keep of objects, and have mapped of packs: the daemon's memory is bounded. */
 #define CACHED_OBJECT_BYTES ((ssize_t)8 << 20)
 #define PACK_WINDOW_BYTES ((size_t)4 << 20)
 #define MAPPED_PACK_BYTES ((size_t)32 << 20)
+/* Packs that are open at once; one more closes the one that was not used for longest. */
+#define OPEN_PACKS ((size_t)16)
 
 static _Thread_local char error_text[400];
 
@@ -24,11 +28,17 @@ void repositories_begin(bool any_owner)
     git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, CACHED_OBJECT_BYTES);
     git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, PACK_WINDOW_BYTES);
     git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, MAPPED_PACK_BYTES);
+    git_libgit2_opts(GIT_OPT_SET_MWINDOW_FILE_LIMIT, OPEN_PACKS);
     /* Like git itself: what is read is checked by its compression's checksum, not hashed once more. */
     git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
     git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
-    if (any_owner)
+    guard_install();
+    if (any_owner) {
         git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+        /* Root's own settings are not the owner's, who may not even read them. */
+        git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_GLOBAL, "");
+        git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_XDG, "");
+    }
 }
 
 void repositories_set_home(const char *home)
@@ -128,6 +138,24 @@ static int find_objects(struct repository *repository)
     return error;
 }
 
+/* When a pack last came or went; 0 where there is no directory of packs. */
+static struct timespec packs_changed_at(const struct repository *repository)
+{
+    struct buffer path = {0};
+    struct stat st;
+    buffer_append_format(&path, "%spack", repository->object_directory);
+    if (stat(path.bytes, &st) != 0)
+        st.st_mtim = (struct timespec){0};
+    buffer_free(&path);
+    return st.st_mtim;
+}
+
+bool repository_has_other_packs(const struct repository *repository)
+{
+    struct timespec now = packs_changed_at(repository), then = repository->packs_changed_at;
+    return now.tv_sec != then.tv_sec || now.tv_nsec != then.tv_nsec;
+}
+
 int repository_open(const char *source_path, struct repository **opened)
 {
     char source[PATH_MAX];
@@ -139,10 +167,12 @@ int repository_open(const char *source_path, struct repository **opened)
         error = find_prefix(repository, source);
     if (error == 0)
         error = find_objects(repository);
-    if (error == 0)
+    if (error == 0) {
+        repository->packs_changed_at = packs_changed_at(repository);
         *opened = repository;
-    else
+    } else {
         repository_close(repository);
+    }
     return error;
 }
 

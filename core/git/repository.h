@@ -30,11 +30,19 @@ void repositories_begin(bool any_owner);
 /* Whose configuration counts, where that is not the process's own user: that in this home directory. */
 void repositories_set_home(const char *home);
 
+/* Between these two, a file of the repository that shrinks while this thread reads it is a broken one, and
+ * no end of the process. */
+void repository_guard_begin(void);
+void repository_guard_end(void);
+
 /* Opens the repository in which the directory source_path lies: that of the nearest `.git` in it or above, on
  * the same filesystem. 0 and *repository, to be closed; -ENOENT where there is none; -EPERM where it is
  * somebody else's, -EIO and the like where it can't be used: then repository_error says why. */
 int repository_open(const char *source_path, struct repository **repository);
 void repository_close(struct repository *repository);
+/* Have packs come or gone since it was opened? libgit2 never lets go of one that it has opened: where the
+ * repository stays open for long, it is to be opened anew. */
+bool repository_has_other_packs(const struct repository *repository);
 /* Why the last call on this thread failed, one printable line. Good until the next call. */
 const char *repository_error(void);
 

@@ -14,7 +14,8 @@ struct repository {
     git_repository *handle;
     git_odb *objects;
     char *prefix, *source_name, *object_directory;
-    struct step *steps; /* revision.c's: ways from commit to commit that were gone already */
+    struct timespec packs_changed_at; /* when it was opened */
+    struct step *steps;               /* revision.c's: ways from commit to commit that were gone already */
     struct object_id recent_head, *recent; /* the last commits that changed the source, from that HEAD on */
     size_t recent_count, recent_wanted;
 };

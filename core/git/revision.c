@@ -71,11 +71,47 @@ static bool is_about_storage(void)
                      error->klass == GIT_ERROR_ZLIB || error->klass == GIT_ERROR_FILESYSTEM);
 }
 
+/* Was it that an object is not there? */
+static bool is_about_missing(void)
+{
+    const git_error *error = git_error_last();
+    return error && error->klass == GIT_ERROR_ODB;
+}
+
+/* The commit to which a branch, a tag or the like leads; -EIO where that should be there and is not. -EINVAL
+ * where there is no reference of that name. Done here, since libgit2 (1.5) does not free a reference whose
+ * object it can't find. */
+static int parse_reference(struct repository *repository, const char *name, struct object_id *commit)
+{
+    git_reference *reference;
+    git_object *object = NULL, *peeled = NULL;
+    struct object_id id;
+    if (object_id_parse(name, &id) || git_reference_dwim(&reference, repository->handle, name) != 0)
+        return -EINVAL;
+    int error = repository_result(
+        git_object_lookup(&object, repository->handle, git_reference_target(reference), GIT_OBJECT_ANY));
+    if (error == 0)
+        error = repository_result(git_object_peel(&peeled, object, GIT_OBJECT_COMMIT));
+    if (error == 0)
+        *commit = id_of(git_object_id(peeled));
+    else if (is_about_missing() || is_about_storage())
+        error = -EIO;
+    else
+        error = -ENOENT;
+    git_object_free(peeled);
+    git_object_free(object);
+    git_reference_free(reference);
+    return error;
+}
+
 /* The commit that an expression of gitrevisions(7) means. */
 static int parse(struct repository *repository, const char *text, struct object_id *commit)
 {
     git_object *object = NULL, *peeled = NULL;
-    int error = repository_result(git_revparse_single(&object, repository->handle, text));
+    int error = parse_reference(repository, text, commit);
+    if (error != -EINVAL)
+        return error;
+    error = repository_result(git_revparse_single(&object, repository->handle, text));
     if (error == 0)
         error = repository_result(git_object_peel(&peeled, object, GIT_OBJECT_COMMIT));
     if (error == 0)
@@ -102,6 +138,8 @@ static int parse_steps(struct repository *repository, struct slice name, const c
         buffer_append_text(&text, steps);
         if (!find_step(repository, text.bytes, commit)) {
             error = parse(repository, text.bytes, commit);
+            if (error == -ENOENT && is_about_missing() && !git_repository_is_shallow(repository->handle))
+                error = -EIO;
             if (error == 0)
                 keep_step(repository, text.bytes, commit);
         }

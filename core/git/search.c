@@ -14,6 +14,26 @@
 
 /* ---- by a commit's message ---- */
 
+/* The C library spells out what is to be repeated, so that a short expression can take all memory there is.
+ */
+#define COPIES_AT_MOST 4096
+
+static bool is_affordable(const char *pattern)
+{
+    uint64_t copies = 1;
+    for (const char *at = pattern; *at && copies <= COPIES_AT_MOST; at++) {
+        if (*at == '+')
+            copies *= 2;
+        if (*at != '{')
+            continue;
+        char *end;
+        uint64_t least = strtoull(at + 1, &end, 10), most = *end == ',' ? strtoull(end + 1, &end, 10) : 0;
+        uint64_t times = (least > most ? least : most) + 1;
+        copies = times > COPIES_AT_MOST ? times : copies * times;
+    }
+    return copies <= COPIES_AT_MOST;
+}
+
 /* git's own: `!!` is a `!`, `!-` is for those that do not match; anything else behind `!` is for later. */
 static int compile(const char *pattern, regex_t *expression, bool *is_negative)
 {
@@ -24,6 +44,8 @@ static int compile(const char *pattern, regex_t *expression, bool *is_negative)
         return repository_fail(-ENOENT, "%s: begins with ! and neither - nor another !", pattern);
     if (pattern[0] == '!')
         pattern += *is_negative ? 2 : 1;
+    if (!is_affordable(pattern))
+        return repository_fail(-ENOENT, "%s: repeats too much", pattern);
     if (regcomp(expression, pattern, REG_EXTENDED | REG_NOSUB) != 0)
         return repository_fail(-ENOENT, "%s: is no regular expression", pattern);
     return 0;

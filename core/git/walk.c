@@ -150,10 +150,11 @@ int walk_next(struct walk *walk, const struct walk_commit **commit)
         memory_resize(walk->current, sizeof(*walk->current) + parents * sizeof(walk->current->parents[0]));
     walk->current->id = id_of(git_commit_id(object));
     walk->current->time_s = git_commit_time(object);
-    walk->current->parent_count = parents;
+    walk->current->parent_count = 0;
     for (unsigned i = 0; i < parents && walk->error == 0; i++) {
-        walk->current->parents[i] = id_of(git_commit_parent_id(object, i));
         walk->error = push(walk, git_commit_parent_id(object, i));
+        if (walk->error == 0)
+            walk->current->parents[walk->current->parent_count++] = id_of(git_commit_parent_id(object, i));
     }
     git_commit_free(object);
     *commit = walk->current;

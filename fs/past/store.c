@@ -82,23 +82,39 @@ static void forget_repository(struct past_store *store)
     store->repository = NULL;
 }
 
-/* Who may read the objects: by every directory from the working tree's top to them. */
+/* Takes from rights what a directory does not give to all who would need it. */
+static void narrow_rights(struct rights *rights, const char *path, mode_t needed)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        st = (struct stat){0};
+    bool others = (st.st_mode & needed) == needed;
+    bool group = st.st_gid == rights->gid ? (st.st_mode >> 3 & needed) == needed : others;
+    rights->mask &= (mode_t) ~((others ? 0 : 07) | (group ? 0 : 070));
+}
+
+/* Who may read the objects: by every directory from the working tree's top to them, or from the root where
+ * they lie elsewhere (a linked working tree's). */
 static struct rights find_rights(const struct past_store *store)
 {
-    const char *paths[] = {repository_objects(store->repository), repository_directory(store->repository),
-                           repository_top(store->repository)};
-    struct rights rights = {.mask = 0700};
+    const char *top = repository_top(store->repository), *objects = repository_objects(store->repository);
+    size_t top_length = strlen(top);
     struct stat st;
-    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
-        mode_t needed = i == 0 ? 5 : 1;
-        if (stat(paths[i], &st) != 0)
-            return (struct rights){.mask = 0700};
-        if (i == 0)
-            rights = (struct rights){st.st_uid, st.st_gid, 0777};
-        bool others = (st.st_mode & needed) == needed;
-        bool group = st.st_gid == rights.gid ? (st.st_mode >> 3 & needed) == needed : others;
-        rights.mask &= (mode_t) ~((others ? 0 : 07) | (group ? 0 : 070));
+    if (stat(objects, &st) != 0)
+        return (struct rights){.mask = 0700};
+    struct rights rights = {st.st_uid, st.st_gid, 0777};
+    char *path = memory_copy_text(objects, strlen(objects));
+    narrow_rights(&rights, path, 5);
+    for (size_t length = strlen(path); length > 1;) {
+        for (length--; length > 0 && path[length - 1] != '/'; length--)
+            ;
+        path[length] = '\0';
+        if (length > 0)
+            narrow_rights(&rights, path, 1);
+        if (length == top_length && strcmp(path, top) == 0)
+            break;
     }
+    free(path);
     return rights;
 }
 
@@ -144,12 +160,12 @@ static int open_repository(struct fs *fs)
     return 0;
 }
 
-/* Is it the one that was opened? */
+/* Is it the one that was opened, as it was? */
 static bool is_still_there(const struct past_store *store)
 {
     struct stat st;
     return stat(repository_directory(store->repository), &st) == 0 && st.st_dev == store->dev &&
-           st.st_ino == store->ino;
+           st.st_ino == store->ino && !repository_has_other_packs(store->repository);
 }
 
 int past_enter(struct fs *fs)
@@ -164,11 +180,13 @@ int past_enter(struct fs *fs)
         return -ENOENT;
     }
     act_as_owner(fs);
+    repository_guard_begin();
     return 0;
 }
 
 void past_leave(struct fs *fs)
 {
+    repository_guard_end();
     act_as_oneself(fs->past);
     pthread_mutex_unlock(&fs->past->lock);
 }
