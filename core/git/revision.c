@@ -262,7 +262,8 @@ int revision_resolve(struct repository *repository, const char *text, struct obj
     *is_fixed = object_id_parse(text, &id);
     if (slice_equal(name, SLICE_LITERAL("@")))
         name = SLICE_LITERAL("HEAD");
-    int error = parse_message(repository, text, commit);
+    int error =
+        *text ? parse_message(repository, text, commit) : repository_fail(-ENOENT, "no revision is named");
     if (error == -EINVAL)
         error = parse_other_branch(repository, text, commit);
     if (error != -EINVAL)
