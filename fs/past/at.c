@@ -137,6 +137,16 @@ struct at_listing {
     uint64_t offset, position; /* where the listing goes on, and where it is */
 };
 
+/* A name that is too long for a directory was cut, and is not found by what is left of it. */
+static bool is_whole_escape(const char *escaped, const char *name)
+{
+    struct buffer text = {0};
+    bool is_whole =
+        escape_decode(slice_of(escaped), &text) == 0 && slice_equal(buffer_slice(&text), slice_of(name));
+    buffer_free(&text);
+    return is_whole;
+}
+
 static int list_name(const char *name, void *context)
 {
     struct at_listing *at = context;
@@ -144,6 +154,8 @@ static int list_name(const char *name, void *context)
     if (++at->position + VIEW_FIRST_OFFSET <= at->offset)
         return 0;
     escape_value(slice_of(name), escaped);
+    if (!is_whole_escape(escaped, name))
+        return 0;
     return !view_listing_add(at->listing, escaped, past_ino(PAST_INO, name), S_IFDIR,
                              at->position + VIEW_FIRST_OFFSET);
 }
@@ -185,6 +197,16 @@ const struct node_operations at_operations = {
 /* What there is in a revision: runs/, where/, the manifest, and a directory for each view. */
 enum { TOP_RUNS, TOP_WHERE, TOP_MANIFEST, TOP_VIEWS };
 
+/* "" where its name is another's here. */
+static const char *top_manifest_name(struct fs *fs, const struct past_node *top, const struct rules *rules)
+{
+    const char *name = past_manifest_name(past_repository(fs), rules, &past_commit(top)->tree);
+    bool is_taken = strcmp(name, "runs") == 0 || strcmp(name, "where") == 0;
+    for (size_t i = 0; i < rules->config->view_count; i++)
+        is_taken |= strcmp(name, rules->config->views[i].directory) == 0;
+    return is_taken ? "" : name;
+}
+
 /* The name of that number; NULL behind the last. Entered. */
 static const char *top_name(struct fs *fs, const struct past_node *top, const struct rules *rules,
                             size_t number)
@@ -195,7 +217,7 @@ static const char *top_name(struct fs *fs, const struct past_node *top, const st
     case TOP_WHERE:
         return "where";
     case TOP_MANIFEST:
-        return past_manifest_name(past_repository(fs), rules, &past_commit(top)->tree);
+        return top_manifest_name(fs, top, rules);
     default:
         number -= TOP_VIEWS;
         return number < rules->config->view_count ? rules->config->views[number].directory : NULL;
@@ -278,8 +300,8 @@ static void revision_list(struct fs *fs, fuse_req_t req, struct node *node, size
     bool fits = view_listing_add_dots(&listing, top->ino, offset);
     size_t at = offset > VIEW_FIRST_OFFSET ? (size_t)offset - VIEW_FIRST_OFFSET : 0;
     for (const char *name; fits && (name = top_name(fs, top, rules, at)); at++)
-        fits = view_listing_add(&listing, name, past_ino(top->ino, name),
-                                at == TOP_MANIFEST ? S_IFREG : S_IFDIR, at + 1 + VIEW_FIRST_OFFSET);
+        fits = !*name || view_listing_add(&listing, name, past_ino(top->ino, name),
+                                          at == TOP_MANIFEST ? S_IFREG : S_IFDIR, at + 1 + VIEW_FIRST_OFFSET);
     past_leave(fs);
     view_listing_end(fs, &listing);
 }
