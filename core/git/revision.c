@@ -86,7 +86,7 @@ static int parse_reference(struct repository *repository, const char *name, stru
     git_reference *reference;
     git_object *object = NULL, *peeled = NULL;
     struct object_id id;
-    if (object_id_parse(name, &id) || git_reference_dwim(&reference, repository->handle, name) != 0)
+    if (!*name || object_id_parse(name, &id) || git_reference_dwim(&reference, repository->handle, name) != 0)
         return -EINVAL;
     int error = repository_result(
         git_object_lookup(&object, repository->handle, git_reference_target(reference), GIT_OBJECT_ANY));
