@@ -6,6 +6,7 @@
 #include "core/base/memory.h"
 #include "fs/counters.h"
 #include "fs/latency.h"
+#include "fs/parking.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -58,6 +59,7 @@ struct workers {
     _Atomic(uint64_t) work;     /* all, a long one counting as many short ones */
     pthread_t overseer;
     struct latency latency; /* the overseer's, but for `storm` */
+    struct parking parking;
 };
 
 static void *worker_thread(void *context);
@@ -174,6 +176,21 @@ static bool is_long(const struct fuse_in_header *header)
     }
 }
 
+/* A request below at/: it, and what was left to us meanwhile, or it is left to who is there already. */
+static void serve_past(struct workers *workers, struct fuse_buf *request)
+{
+    struct fuse_session *session = workers->fs->session;
+    struct fuse_buf next;
+    if (!parking_enter(&workers->parking, request))
+        return;
+    fuse_session_process_buf(session, request);
+    while (parking_next(&workers->parking, &next)) {
+        if (!fuse_session_exited(session))
+            fuse_session_process_buf(session, &next);
+        free(next.mem);
+    }
+}
+
 /* The request that was read; true where the worker still has its turn afterwards. */
 static bool serve(struct worker *worker)
 {
@@ -197,7 +214,10 @@ static bool serve(struct worker *worker)
         offer_turn(workers);
         pthread_mutex_unlock(&workers->lock);
     }
-    fuse_session_process_buf(workers->fs->session, &worker->request);
+    if (parking_concerns(workers->fs, header))
+        serve_past(workers, &worker->request);
+    else
+        fuse_session_process_buf(workers->fs->session, &worker->request);
     if (!is_short)
         return false;
     atomic_store(&worker->serving, 0);
@@ -399,6 +419,7 @@ void workers_create(struct fs *fs)
     workers->fs = fs;
     workers->readers_wanted = 1;
     pthread_mutex_init(&workers->lock, NULL);
+    parking_init(&workers->parking);
     pthread_cond_init(&workers->turn, NULL);
     pthread_cond_init(&workers->done, NULL);
     pthread_cond_init(&workers->wake_overseer, NULL);
@@ -408,6 +429,7 @@ void workers_create(struct fs *fs)
 void workers_destroy(struct fs *fs)
 {
     struct workers *workers = fs->workers;
+    parking_finish(&workers->parking);
     pthread_mutex_destroy(&workers->lock);
     pthread_cond_destroy(&workers->turn);
     pthread_cond_destroy(&workers->done);

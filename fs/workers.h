@@ -8,6 +8,7 @@
  * - while there are many requests it does not sleep at once (latency.h);
  * - what moves many bytes, or waits for the disk, is answered with the turn given away first;
  * - where requests queue up, more threads read;
+ * - below at/ one thread at a time, which the others leave their requests there to (parking.h);
  * - an overseer sees to it that nobody's slow request holds up the others: a turn that was not given away
  *   is taken from its holder after two ticks. It sleeps while there are no requests.
  */

@@ -1,6 +1,7 @@
 """at/ of a repository that means harm, or whose owner does: whatever stands there, the mount goes on, and in bounds."""
 
 import errno
+import json
 import multiprocessing
 import os
 import pathlib
@@ -278,3 +279,30 @@ def test_a_storm(repository, mount, tmp_path):
     runs = repository.git("ls-tree", "--name-only", "HEAD:runs").split()
     assert poll(lambda: outcome_or(None, os.listdir, at / "last" / "runs") == runs, 5)
     assert mounted.process.poll() is None
+
+
+def lookups(mounted):
+    return json.loads(read_bytes(mounted.path / ".runsfs" / "status.json"))["requests"]["by_operation"].get("lookup", 0)
+
+
+def test_who_looks_into_many_revisions_does_not_hold_up_others(repository, mount):
+    """More processes than there are workers, each in a revision of its own that takes long: nothing outside at/ waits for them."""
+    run = tree_of(repository, [(b"100644", b"metrics.json", loose(repository, "blob", b"{}"))])
+    commits = []
+    for number in range(16):
+        framework = tree_of(repository, [(b"40000", b"run-%d-%05d" % (number, index), run) for index in range(12000)])
+        commits.append(commit_of_tree(repository, tree_of(repository, [(b"40000", b"chatdev", framework)])))
+    write_run(repository.source, "chatdev", "live", "verified")
+    mounted = mount(repository.source, "max_threads=3")
+    before = lookups(mounted)
+    looking = [subprocess.Popen(["ls", "-U", mounted.path / "at" / commit / "by-status" / "pending"], stdout=subprocess.DEVNULL)
+               for commit in commits]
+    try:
+        assert poll(lambda: lookups(mounted) > before + 3 * len(looking))  # all are at it
+        for _ in range(100):
+            assert os.listdir(mounted.path / "by-status") == ["verified"]
+        unfinished = sum(process.poll() is None for process in looking)
+    finally:
+        statuses = [process.wait() for process in looking]
+    assert statuses == [0] * 16
+    assert unfinished > 4
