@@ -34,12 +34,8 @@ void repositories_begin(bool any_owner)
     git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
     git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
     guard_install();
-    if (any_owner) {
+    if (any_owner)
         git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
-        /* Root's own settings are not the owner's, who may not even read them. */
-        git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_GLOBAL, "");
-        git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, GIT_CONFIG_LEVEL_XDG, "");
-    }
 }
 
 void repositories_set_home(const char *home)

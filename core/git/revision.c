@@ -86,7 +86,7 @@ static int parse_reference(struct repository *repository, const char *name, stru
     git_reference *reference;
     git_object *object = NULL, *peeled = NULL;
     struct object_id id;
-    if (object_id_parse(name, &id) || git_reference_dwim(&reference, repository->handle, name) != 0)
+    if (!*name || object_id_parse(name, &id) || git_reference_dwim(&reference, repository->handle, name) != 0)
         return -EINVAL;
     int error = repository_result(
         git_object_lookup(&object, repository->handle, git_reference_target(reference), GIT_OBJECT_ANY));
@@ -262,7 +262,8 @@ int revision_resolve(struct repository *repository, const char *text, struct obj
     *is_fixed = object_id_parse(text, &id);
     if (slice_equal(name, SLICE_LITERAL("@")))
         name = SLICE_LITERAL("HEAD");
-    int error = parse_message(repository, text, commit);
+    int error =
+        *text ? parse_message(repository, text, commit) : repository_fail(-ENOENT, "no revision is named");
     if (error == -EINVAL)
         error = parse_other_branch(repository, text, commit);
     if (error != -EINVAL)
