@@ -421,11 +421,10 @@ static int open_repository(struct autocommit *autocommit, const char *source_pat
     if (stat(repository_directory(autocommit->repository), &info) != 0)
         return -errno;
     owner_set(&autocommit->owner, info.st_uid, info.st_gid);
-    if (info.st_uid == 0)
-        return 0;
+    const char *own_home = getenv("HOME");
     repository_close(autocommit->repository);
     autocommit->repository = NULL;
-    repositories_set_home(autocommit->owner.home);
+    repositories_set_home(info.st_uid == 0 && own_home ? own_home : autocommit->owner.home);
     return repository_open(source_path, &autocommit->repository);
 }
 

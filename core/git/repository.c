@@ -24,7 +24,8 @@ static _Thread_local char error_text[400];
 
 void repositories_begin(bool any_owner)
 {
-    git_libgit2_init();
+    if (git_libgit2_init() > 1) /* what was set since then stays */
+        return;
     git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, CACHED_OBJECT_BYTES);
     git_libgit2_opts(GIT_OPT_SET_MWINDOW_SIZE, PACK_WINDOW_BYTES);
     git_libgit2_opts(GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, MAPPED_PACK_BYTES);

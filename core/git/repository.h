@@ -24,8 +24,8 @@ struct object_id {
 
 struct repository;
 
-/* Before anything else here, once in a process. any_owner: repositories of others are opened too; who does
- * that reads them with the rights of their owner. */
+/* Before anything else here; only the first call in a process does anything. any_owner: repositories of
+ * others are opened too; who does that reads them with the rights of their owner. */
 void repositories_begin(bool any_owner);
 /* Whose configuration counts, where that is not the process's own user: that in this home directory. */
 void repositories_set_home(const char *home);
