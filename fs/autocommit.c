@@ -393,6 +393,7 @@ static void *autocommit_thread(void *context)
 {
     struct autocommit *autocommit = context;
     pthread_setname_np(pthread_self(), "autocommit");
+    repository_guard_begin(); /* for good: there is little else that this thread does */
     if (autocommit->is_root)
         owner_assume(&autocommit->owner);
     int64_t next_ms;
