@@ -5,238 +5,21 @@
  *
  * What the tip has is kept as two hashes a run, not as an index: that is 16 bytes.
  */
-#include "fs/autocommit.h"
-#include "fs/owner.h"
+#include "fs/autocommit_internal.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
-#include "core/git/commit.h"
-#include "core/git/past.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <uthash.h>
 
-/* Changes come in bursts: so long after the first is looked at what they are. */
-#define GATHER_MS 200
-/* So long a run's files are to be at rest, and so long at most that is waited for. */
-#define QUIET_MS 1000
-#define DELAY_MS 30000
-/* Where somebody else is at work on the repository. */
-#define PATIENCE_MS 3000
-#define LAST_PATIENCE_MS 1000
-#define RETRY_FIRST_MS 1000
-#define RETRY_LONGEST_MS 60000
-/* At the end no more than this is spent; the next mount does the rest. */
-#define END_MS 30000
-/* Buckets of the index looked at before others get their turn. */
-#define BUCKETS_AT_ONCE 4096
-
-/* A run of the tip. */
-struct known_run {
-    uint64_t path, status; /* hashes */
-};
-
-/* A run that the tip does not have, or not with this status. */
-struct waiting {
-    char *path;
-    struct slice end_time, name;
-    uint64_t state;   /* hash of what it is: a run that was tried is tried again when that is another */
-    int64_t since_ms, due_ms; /* monotonic; before that it is not looked at */
-    bool is_tried;
-    unsigned look; /* that last met it */
-    UT_hash_handle hh;
-};
-
-struct autocommit {
-    struct keeper *keeper;
-    struct repository *repository;
-    struct committer *committer;
-    struct config *config; /* of the last look */
-    bool is_root;
-    struct owner owner;
-
-    pthread_t thread;
-    bool started;
-    pthread_mutex_t lock; /* guards the next two; a leaf */
-    pthread_cond_t wake;
-    bool changed, stopping;
-
-    struct object_id tip;
-    bool has_tip; /* known is of it */
-    struct known_run *known;
-    size_t known_count;
-    struct waiting *waiting;
-    unsigned look;
-    bool is_blocked; /* nothing can be committed until retry_at_ms */
-    int64_t retry_at_ms;
-    unsigned retry_ms;
-    char *last_error;
-};
-
-static int64_t now_ms(void)
+int64_t autocommit_now_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* ---- the tip ---- */
-
-static int compare_known(const void *a, const void *b)
-{
-    const struct known_run *first = a, *second = b;
-    return first->path < second->path ? -1 : first->path > second->path;
-}
-
-static uint64_t hash_of_path(const struct run *run, struct buffer *scratch)
-{
-    buffer_clear(scratch);
-    run_append_path(run, scratch);
-    return text_hash(buffer_slice(scratch));
-}
-
-static void take_known(struct autocommit *autocommit, struct index *index)
-{
-    struct buffer path = {0};
-    autocommit->known_count = 0;
-    autocommit->known =
-        memory_resize(autocommit->known, (index_count(index) + 1) * sizeof(*autocommit->known));
-    for (struct run *run = index_first(index); run; run = index_next(index, run))
-        autocommit->known[autocommit->known_count++] =
-            (struct known_run){hash_of_path(run, &path), text_hash(run->fields.status)};
-    qsort(autocommit->known, autocommit->known_count, sizeof(*autocommit->known), compare_known);
-    buffer_free(&path);
-}
-
-/* Has known be of the tip. 0 or -errno. */
-static int look_at_tip(struct autocommit *autocommit)
-{
-    struct object_id tip;
-    struct commit commit = {0};
-    struct past *past;
-    int error = committer_tip(autocommit->committer, &tip);
-    if (error || (autocommit->has_tip && object_id_equal(&tip, &autocommit->tip)))
-        return error;
-    if (!object_id_is_none(&tip))
-        error = commit_read(autocommit->repository, &tip, &commit);
-    if (error == 0)
-        error = past_create(committer_deriver(autocommit->committer), &commit.tree, NULL, &past);
-    if (error)
-        return error;
-    take_known(autocommit, past->index);
-    past_free(past);
-    autocommit->tip = tip;
-    autocommit->has_tip = true;
-    return 0;
-}
-
-static bool tip_has(const struct autocommit *autocommit, uint64_t path, uint64_t status)
-{
-    struct known_run key = {.path = path};
-    const struct known_run *found =
-        bsearch(&key, autocommit->known, autocommit->known_count, sizeof(*autocommit->known), compare_known);
-    return found && found->status == status;
-}
-
-/* ---- what is due ---- */
-
-static void forget(struct autocommit *autocommit, struct waiting *waiting)
-{
-    HASH_DEL(autocommit->waiting, waiting);
-    free(waiting->path);
-    slice_free(&waiting->end_time);
-    slice_free(&waiting->name);
-    free(waiting);
-}
-
-static bool is_completed(const struct run *run)
-{
-    return run->fields.end_time.bytes || !slice_equal(run->fields.status, SLICE_LITERAL("pending"));
-}
-
-/* One hash of what tells one state of the run from another. */
-static uint64_t hash_of_state(const struct run *run, uint64_t status)
-{
-    uint64_t parts[1 + 2 * RUN_OWN_STAMPS] = {status};
-    for (size_t i = 0; i < RUN_OWN_STAMPS; i++) {
-        parts[1 + 2 * i] = (uint64_t)run->stamps[i].mtime_ns;
-        parts[2 + 2 * i] = run->stamps[i].size_bytes;
-    }
-    return text_hash((struct slice){(const char *)parts, sizeof(parts)});
-}
-
-static void put_waiting(struct autocommit *autocommit, const struct run *run, const struct buffer *path,
-                        uint64_t status)
-{
-    struct waiting *waiting;
-    uint64_t state = hash_of_state(run, status);
-    HASH_FIND(hh, autocommit->waiting, path->bytes, path->length, waiting);
-    if (!waiting) {
-        waiting = memory_alloc_zeroed(1, sizeof(*waiting));
-        *waiting = (struct waiting){
-            .path = memory_copy_text(path->bytes, path->length),
-            .name = slice_copy(run->name),
-            .state = state,
-            .since_ms = now_ms(),
-        };
-        HASH_ADD_KEYPTR(hh, autocommit->waiting, waiting->path, path->length, waiting);
-    }
-    if (waiting->state != state && waiting->is_tried) {
-        waiting->is_tried = false;
-        waiting->since_ms = now_ms();
-    }
-    waiting->state = state;
-    slice_free(&waiting->end_time);
-    waiting->end_time = slice_copy(run->fields.end_time);
-    waiting->look = autocommit->look;
-}
-
-static int look_at_run(struct run *run, void *context)
-{
-    struct autocommit *autocommit = context;
-    struct buffer path = {0};
-    if (!is_completed(run) || run->faults)
-        return 0;
-    uint64_t status = text_hash(run->fields.status);
-    if (!tip_has(autocommit, hash_of_path(run, &path), status))
-        put_waiting(autocommit, run, &path, status);
-    buffer_free(&path);
-    return 0;
-}
-
-/* Has waiting be those runs that the tip lacks. */
-static int look_at_runs(struct autocommit *autocommit)
-{
-    int error = look_at_tip(autocommit);
-    if (error)
-        return error;
-    size_t bucket = 0;
-    autocommit->look++;
-    do {
-        struct index *index = keeper_lock(autocommit->keeper);
-        config_unref(autocommit->config);
-        autocommit->config = config_ref((struct config *)keeper_config(autocommit->keeper));
-        index_each_part(index, &bucket, BUCKETS_AT_ONCE, look_at_run, autocommit);
-        keeper_unlock(autocommit->keeper);
-    } while (bucket != 0);
-    struct waiting *waiting, *next;
-    HASH_ITER(hh, autocommit->waiting, waiting, next)
-    {
-        if (waiting->look != autocommit->look)
-            forget(autocommit, waiting);
-    }
-    return 0;
-}
-
-static int compare_waiting(struct waiting *a, struct waiting *b)
-{
-    int order = slice_compare(a->end_time, b->end_time);
-    if (order == 0)
-        order = slice_compare(a->name, b->name);
-    return order ? order : strcmp(a->path, b->path);
 }
 
 /* ---- commits ---- */
@@ -261,7 +44,7 @@ static void block(struct autocommit *autocommit)
     autocommit->retry_ms = autocommit->retry_ms ? autocommit->retry_ms * 2 : RETRY_FIRST_MS;
     if (autocommit->retry_ms > RETRY_LONGEST_MS)
         autocommit->retry_ms = RETRY_LONGEST_MS;
-    autocommit->retry_at_ms = now_ms() + autocommit->retry_ms;
+    autocommit->retry_at_ms = autocommit_now_ms() + autocommit->retry_ms;
     autocommit->is_blocked = true;
 }
 
@@ -288,7 +71,7 @@ static int commit_waiting(struct autocommit *autocommit, struct waiting *waiting
         log_info("committed %s", made.message);
         free(made.message);
         unblock(autocommit);
-        forget(autocommit, waiting);
+        autocommit_forget(autocommit, waiting);
     } else if (result == 0 || is_of_run(result)) {
         if (result < 0)
             tell(autocommit, waiting->path);
@@ -302,7 +85,7 @@ static int commit_waiting(struct autocommit *autocommit, struct waiting *waiting
 /* When the run is to be committed; is_end: now. */
 static int64_t due_ms(struct autocommit *autocommit, const struct waiting *waiting, bool is_end)
 {
-    int64_t now = now_ms(), last = waiting->since_ms + DELAY_MS;
+    int64_t now = autocommit_now_ms(), last = waiting->since_ms + DELAY_MS;
     if (is_end)
         return now;
     int64_t quiet = committer_quiet_ms(autocommit->committer, autocommit->config, waiting->path);
@@ -322,24 +105,24 @@ static bool is_stopping(struct autocommit *autocommit)
 static int64_t commit_due(struct autocommit *autocommit, bool is_end)
 {
     struct waiting *waiting, *next;
-    int64_t next_ms = -1, end_ms = now_ms() + END_MS;
-    if (autocommit->is_blocked && !is_end && now_ms() < autocommit->retry_at_ms)
+    int64_t next_ms = -1, end_ms = autocommit_now_ms() + END_MS;
+    if (autocommit->is_blocked && !is_end && autocommit_now_ms() < autocommit->retry_at_ms)
         return autocommit->retry_at_ms;
-    HASH_SRT(hh, autocommit->waiting, compare_waiting);
+    HASH_SRT(hh, autocommit->waiting, autocommit_compare_waiting);
     HASH_ITER(hh, autocommit->waiting, waiting, next)
     {
         if (waiting->is_tried)
             continue;
-        if (is_end || waiting->due_ms <= now_ms())
+        if (is_end || waiting->due_ms <= autocommit_now_ms())
             waiting->due_ms = due_ms(autocommit, waiting, is_end);
-        if (waiting->due_ms > now_ms()) {
+        if (waiting->due_ms > autocommit_now_ms()) {
             next_ms = next_ms < 0 || waiting->due_ms < next_ms ? waiting->due_ms : next_ms;
             continue;
         }
         int result = commit_waiting(autocommit, waiting, is_end);
         if (autocommit->is_blocked && result < 0 && !is_of_run(result))
             return autocommit->retry_at_ms;
-        if (is_end ? now_ms() > end_ms : is_stopping(autocommit))
+        if (is_end ? autocommit_now_ms() > end_ms : is_stopping(autocommit))
             break;
     }
     return next_ms;
@@ -373,7 +156,7 @@ static bool wait_for_work(struct autocommit *autocommit, int64_t next_ms)
     pthread_mutex_lock(&autocommit->lock);
     wait_until(autocommit, next_ms, true);
     if (autocommit->changed)
-        wait_until(autocommit, now_ms() + GATHER_MS, false);
+        wait_until(autocommit, autocommit_now_ms() + GATHER_MS, false);
     autocommit->changed = false;
     bool stopping = autocommit->stopping;
     pthread_mutex_unlock(&autocommit->lock);
@@ -382,7 +165,7 @@ static bool wait_for_work(struct autocommit *autocommit, int64_t next_ms)
 
 static int64_t work(struct autocommit *autocommit, bool is_end)
 {
-    int error = look_at_runs(autocommit);
+    int error = autocommit_look_at_runs(autocommit);
     if (error == 0)
         return commit_due(autocommit, is_end);
     block(autocommit);
@@ -505,7 +288,7 @@ void autocommit_free(struct autocommit *autocommit)
         return;
     HASH_ITER(hh, autocommit->waiting, waiting, next)
     {
-        forget(autocommit, waiting);
+        autocommit_forget(autocommit, waiting);
     }
     config_unref(autocommit->config);
     committer_free(autocommit->committer);
