@@ -318,14 +318,17 @@ static int try_once(struct attempt *attempt, const struct config *config, struct
     if (error)
         return error;
     clean(attempt);
+    /* Before the files: libgit2 reads the index for their attributes, and has words of its own for one that
+     * it can't read. */
+    int64_t began_ms = now_ms();
+    error = user_index_load(committer, &attempt->user);
+    attempt->user.load_ms = (unsigned)(now_ms() - began_ms);
+    if (error)
+        return error;
     error = build_changes(committer, config, &attempt->head, attempt->run_path, true, &attempt->seen,
                           &attempt->changes);
     if (error == -ENOENT || (error == 0 && attempt->changes.count == 0))
         return 0;
-    int64_t began_ms = now_ms();
-    if (error == 0)
-        error = user_index_load(committer, &attempt->user);
-    attempt->user.load_ms = (unsigned)(now_ms() - began_ms);
     if (error == 0 && !is_settled(attempt, settling)) {
         *unsettled = true;
         return -EAGAIN;
