@@ -406,3 +406,14 @@ def test_killed_at_any_moment(repository):
     write_run(repository, "chatdev", "run-2")
     commit(repository)
     assert not leftovers(repository)
+
+
+def test_a_manifest_that_was_a_link(repository):
+    os.symlink("elsewhere.json", repository / "runs_manifest.json")
+    git(repository, "add", "runs_manifest.json")
+    git(repository, "commit", "-qm", "link")
+    (repository / "runs_manifest.json").unlink()
+    write_run(repository, "chatdev", "run-1")
+    commit(repository)
+    assert git(repository, "ls-tree", "HEAD", "runs_manifest.json").startswith("100644 blob")
+    assert git(repository, "status", "--porcelain") == ""
