@@ -81,11 +81,22 @@ bool head_is_same(struct committer *committer, const struct head *head)
 
 /* ---- what is going on ---- */
 
-static const char *work_in_progress(git_repository *handle)
+/* Between two commits of a git-cherry-pick(1) or git-revert(1) of several there is but the list of the rest.
+ */
+static bool has_sequence(const struct committer *committer)
 {
-    switch (git_repository_state(handle)) {
+    struct buffer path = {0};
+    buffer_append_format(&path, "%ssequencer/todo", committer->git_directory);
+    bool has = access(path.bytes, F_OK) == 0;
+    buffer_free(&path);
+    return has;
+}
+
+static const char *work_in_progress(const struct committer *committer)
+{
+    switch (git_repository_state(committer->repository->handle)) {
     case GIT_REPOSITORY_STATE_NONE:
-        return NULL;
+        return has_sequence(committer) ? "cherry-pick or revert" : NULL;
     case GIT_REPOSITORY_STATE_MERGE:
         return "merge";
     case GIT_REPOSITORY_STATE_REVERT:
@@ -190,7 +201,7 @@ static int check_source(struct committer *committer)
 int check_repository(struct committer *committer, struct head *head)
 {
     git_repository *handle = committer->repository->handle;
-    const char *work = work_in_progress(handle);
+    const char *work = work_in_progress(committer);
     *head = (struct head){0};
     if (work)
         return repository_fail(-EBUSY, "a %s is not finished: finish it, or abort it", work);

@@ -417,3 +417,20 @@ def test_a_manifest_that_was_a_link(repository):
     commit(repository)
     assert git(repository, "ls-tree", "HEAD", "runs_manifest.json").startswith("100644 blob")
     assert git(repository, "status", "--porcelain") == ""
+
+
+def test_between_the_commits_of_a_cherry_pick(repository):
+    prepare_merge(repository)
+    git(repository, "switch", "-q", "side")
+    for number in (1, 2):
+        (repository / f"more-{number}").write_text("x")
+        git(repository, "add", f"more-{number}")
+        git(repository, "commit", "-qm", f"more {number}")
+    git(repository, "switch", "-q", "main")
+    git(repository, "cherry-pick", "side~2", "side~1", "side", check=False)
+    git(repository, "add", "-u")
+    git(repository, "commit", "-qm", "resolved")
+    write_run(repository, "chatdev", "run-1")
+    assert "cherry-pick" in refused(repository)
+    git(repository, "cherry-pick", "--continue")
+    commit(repository)
