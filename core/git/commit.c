@@ -327,6 +327,8 @@ static int try_once(struct attempt *attempt, const struct config *config, struct
         return error;
     error = build_changes(committer, config, &attempt->head, attempt->run_path, true, &attempt->seen,
                           &attempt->changes);
+    if (error == 0)
+        user_index_keep_sparse(&attempt->user, &attempt->changes);
     if (error == -ENOENT || (error == 0 && attempt->changes.count == 0))
         return 0;
     if (error == 0 && !is_settled(attempt, settling)) {

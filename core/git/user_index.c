@@ -119,6 +119,20 @@ static bool is_entry(const git_index_entry *entry, bool is_there, const git_oid 
     return is_there && entry->mode == (uint32_t)mode && git_oid_equal(&entry->id, id);
 }
 
+void user_index_keep_sparse(const struct user_index *user, struct change_list *changes)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < changes->count; i++) {
+        struct path_change change = changes->list[i];
+        const git_index_entry *entry = git_index_get_bypath(user->index, change.path, 0);
+        if (!change.has_new && entry && (entry->flags_extended & GIT_INDEX_ENTRY_SKIP_WORKTREE))
+            free(change.path);
+        else
+            changes->list[kept++] = change;
+    }
+    changes->count = kept;
+}
+
 bool user_index_holds(const struct user_index *user, const struct change_list *changes)
 {
     for (size_t i = 0; i < changes->count; i++) {

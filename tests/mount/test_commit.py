@@ -434,3 +434,17 @@ def test_between_the_commits_of_a_cherry_pick(repository):
     assert "cherry-pick" in refused(repository)
     git(repository, "cherry-pick", "--continue")
     commit(repository)
+
+
+def test_what_the_working_tree_leaves_out_is_not_removed(repository):
+    run = write_run(repository, "chatdev", "run-1", "failed")
+    add_files(run)
+    commit(repository)
+    git(repository, "update-index", "--refresh")
+    git(repository, "sparse-checkout", "set", "--no-cone", "/*", "!*.txt")
+    assert not os.path.exists(os.path.join(run, "commit.txt"))
+    commit(repository, status=1)
+    write_run(repository, "chatdev", "run-1", "verified")
+    commit(repository)
+    assert git(repository, "ls-tree", "--name-only", "HEAD:chatdev/run-1").split() == TRACKED
+    assert git(repository, "status", "--porcelain", "-uno") == ""
