@@ -448,3 +448,19 @@ def test_what_the_working_tree_leaves_out_is_not_removed(repository):
     commit(repository)
     assert git(repository, "ls-tree", "--name-only", "HEAD:chatdev/run-1").split() == TRACKED
     assert git(repository, "status", "--porcelain", "-uno") == ""
+
+
+def test_attributes_that_are_no_file(repository):
+    run = write_run(repository, "chatdev", "run-1", end="2025-10-15T09:25:10Z")
+    os.mkfifo(os.path.join(run, ".gitattributes"))
+    write_run(repository, "chatdev", "run-2")
+    result = subprocess.run([RUNS, "commit", "-C", repository], capture_output=True, text=True, timeout=20, check=False)
+    assert result.returncode == 2 and "chatdev/run-1/.gitattributes" in result.stderr
+    assert list(commits(repository)) == ["chatdev/run-2: verified, 1000 tokens in, 100 out"]
+
+
+def test_a_repository_in_a_run_stops_no_other_run(repository):
+    git(write_run(repository, "chatdev", "run-1", end="2025-10-15T09:25:10Z"), "init", "-q")
+    write_run(repository, "chatdev", "run-2")
+    assert "chatdev/run-1/.git" in commit(repository, status=2)
+    assert list(commits(repository)) == ["chatdev/run-2: verified, 1000 tokens in, 100 out"]
