@@ -464,3 +464,28 @@ def test_a_repository_in_a_run_stops_no_other_run(repository):
     write_run(repository, "chatdev", "run-2")
     assert "chatdev/run-1/.git" in commit(repository, status=2)
     assert list(commits(repository)) == ["chatdev/run-2: verified, 1000 tokens in, 100 out"]
+
+
+def test_a_lock_that_was_taken_away_and_taken_by_another(repository):
+    """Who breaks our lock, as Git's own words advise, and takes it, keeps his."""
+    lock = repository / ".git" / "index.lock"
+    for number in range(12):
+        write_run(repository, "chatdev", f"run-{number}")
+    process = subprocess.Popen([RUNS, "commit", "-C", repository], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    taken = 0
+    while process.poll() is None and not taken:
+        try:
+            os.unlink(lock)
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            taken = os.stat(lock).st_ino
+        except FileNotFoundError:
+            time.sleep(0)
+    assert taken
+    time.sleep(0.5)
+    assert lock.exists() and os.stat(lock).st_ino == taken
+    os.unlink(lock)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert len(commits(repository)) == 12
+    assert_sound(repository)
+    assert not leftovers(repository)
