@@ -25,14 +25,51 @@ bool head_equal(const struct head *a, const struct head *b)
            git_oid_equal(&a->tip, &b->tip);
 }
 
-static int read_tip(git_repository *handle, struct head *head)
+/* Does the one name lie below the other? Git's files of branches could not be beside each other then. */
+static bool is_below(const char *name, const char *other)
 {
+    size_t length = strlen(other);
+    return strncmp(name, other, length) == 0 && name[length] == '/';
+}
+
+/* May there be a branch of that name beside those that are there? A packed one has no file in its way. */
+static int check_new_branch(git_repository *handle, const char *branch)
+{
+    git_reference_iterator *names;
+    const char *name;
+    int error = 0;
+    if (git_reference_iterator_new(&names, handle) != 0)
+        return repository_result(-1);
+    while (error == 0 && git_reference_next_name(&name, names) == 0)
+        if (is_below(name, branch) || is_below(branch, name))
+            error = repository_fail(-ENOTSUP, "%s can't be made beside %s: git switch to another branch",
+                                    branch, name);
+    git_reference_iterator_free(names);
+    return error;
+}
+
+/* Links are what branches that stand for others were once; a rename would take the place of one. */
+static bool is_link(const struct committer *committer, const char *branch)
+{
+    struct buffer path = {0};
+    struct stat info;
+    buffer_append_format(&path, "%s%s", committer->common_directory, branch);
+    bool is = lstat(path.bytes, &info) == 0 && S_ISLNK(info.st_mode);
+    buffer_free(&path);
+    return is;
+}
+
+static int read_tip(struct committer *committer, struct head *head)
+{
+    git_repository *handle = committer->repository->handle;
     git_reference *branch;
     git_commit *commit;
+    if (is_link(committer, head->branch))
+        return repository_fail(-ENOTSUP, "%s is a symbolic link: git switch to another branch", head->branch);
     int result = git_reference_lookup(&branch, handle, head->branch);
     head->is_unborn = result == GIT_ENOTFOUND;
     if (head->is_unborn)
-        return 0;
+        return check_new_branch(handle, head->branch);
     if (result != 0)
         return repository_result(result);
     bool is_direct = git_reference_type(branch) == GIT_REFERENCE_DIRECT;
@@ -65,7 +102,7 @@ int read_head(struct committer *committer, struct head *head)
         head_free(head);
         return repository_fail(-EBUSY, "HEAD is on no branch (detached): git switch to one");
     }
-    int error = read_tip(handle, head);
+    int error = read_tip(committer, head);
     if (error)
         head_free(head);
     return error;

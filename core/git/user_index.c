@@ -45,6 +45,9 @@ static int copy_bytes(int from_fd, int to_fd)
 
 static int copy_index(struct committer *committer, struct user_index *user)
 {
+    struct stat info;
+    if (lstat(committer->index_path, &info) == 0 && S_ISLNK(info.st_mode))
+        return -ELOOP; /* Git follows it; a rename would take its place */
     CLEANUP_FD int from_fd = open(committer->index_path, O_RDONLY | O_CLOEXEC);
     if (from_fd < 0)
         return errno == ENOENT ? 0 : -errno;
@@ -71,6 +74,8 @@ int user_index_load(struct committer *committer, struct user_index *user)
 {
     *user = (struct user_index){.own = placing_name(committer->git_directory), .placing.fd = -1};
     int error = copy_index(committer, user);
+    if (error == -ELOOP)
+        return repository_fail(-ENOTSUP, "%s: is a symbolic link: use git commit", committer->index_path);
     if (error)
         return repository_fail(error, "%s: %s", committer->index_path, strerrordesc_np(-error));
     if (git_index_open(&user->index, user->own) != 0)

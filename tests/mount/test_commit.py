@@ -489,3 +489,35 @@ def test_a_lock_that_was_taken_away_and_taken_by_another(repository):
     assert len(commits(repository)) == 12
     assert_sound(repository)
     assert not leftovers(repository)
+
+
+def test_an_index_that_is_a_link(repository, tmp_path):
+    write_run(repository, "chatdev", "run-0")
+    commit(repository)
+    os.rename(repository / ".git" / "index", tmp_path / "index")
+    os.symlink(tmp_path / "index", repository / ".git" / "index")
+    write_run(repository, "chatdev", "run-1")
+    assert "symbolic link" in refused(repository)
+    assert os.path.islink(repository / ".git" / "index")
+
+
+def test_a_branch_that_is_a_link(repository):
+    git(repository, "commit", "-q", "--allow-empty", "-m", "base")
+    os.symlink("main", repository / ".git" / "refs" / "heads" / "alias")
+    git(repository, "symbolic-ref", "HEAD", "refs/heads/alias")
+    write_run(repository, "chatdev", "run-1")
+    assert "symbolic link" in commit(repository, status=2)
+    assert os.path.islink(repository / ".git" / "refs" / "heads" / "alias")
+
+
+@pytest.mark.parametrize("branch", ["main/below", "ma"])
+def test_a_branch_that_cannot_be_beside_another(repository, branch):
+    git(repository, "commit", "-q", "--allow-empty", "-m", "base")
+    git(repository, "branch", "ma/x" if branch == "ma" else "other")
+    git(repository, "pack-refs", "--all")
+    git(repository, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
+    write_run(repository, "chatdev", "run-1")
+    before = git(repository, "for-each-ref")
+    assert "refs/heads/ma" in commit(repository, status=2)
+    assert git(repository, "for-each-ref") == before
+    assert not (repository / ".git" / "refs" / "heads" / branch).is_file()
