@@ -160,9 +160,16 @@ bool user_index_lacks(const struct user_index *user, const struct change_list *c
     return false;
 }
 
-/* Has somebody staged a file where the path has a directory? To put the path in would throw that out. */
-static bool is_below_file(git_index *index, const char *path)
+/* Has somebody staged a file where the path has a directory, or files below the path? An index with both has
+ * no tree. */
+static bool is_in_the_way(git_index *index, const char *path)
 {
+    struct buffer below = {0};
+    buffer_append_format(&below, "%s/", path);
+    bool is = git_index_find_prefix(NULL, index, below.bytes) == 0;
+    buffer_free(&below);
+    if (is)
+        return true;
     for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
         CLEANUP_FREE char *above = memory_copy_text(path, (size_t)(slash - path));
         if (git_index_get_bypath(index, above, 0))
@@ -193,7 +200,7 @@ static int follow_one(git_index *index, const struct path_change *change)
         return 0; /* the user has staged something else there */
     if (!change->has_new)
         return repository_result(git_index_remove(index, change->path, 0));
-    if (!standing && is_below_file(index, change->path))
+    if (!standing && is_in_the_way(index, change->path))
         return 0;
     git_index_entry entry = {.path = change->path, .id = change->new_id, .mode = (uint32_t)change->new_mode};
     set_stat(&entry, &change->stat);

@@ -521,3 +521,37 @@ def test_a_branch_that_cannot_be_beside_another(repository, branch):
     assert "refs/heads/ma" in commit(repository, status=2)
     assert git(repository, "for-each-ref") == before
     assert not (repository / ".git" / "refs" / "heads" / branch).is_file()
+
+
+def test_what_is_staged_below_the_name_of_a_file(repository):
+    git(repository, "commit", "-q", "--allow-empty", "-m", "base")
+    run = write_run(repository, "chatdev", "run-1")
+    below = os.path.join(run, "notes.md")
+    os.mkdir(below)
+    with open(os.path.join(below, "inner"), "w", encoding="ascii") as file:
+        file.write("mine\n")
+    git(repository, "add", "-f", "chatdev/run-1/notes.md/inner")
+    os.rename(below, os.path.join(run, "elsewhere"))
+    with open(below, "w", encoding="ascii") as file:
+        file.write("a note\n")
+    commit(repository)
+    assert git(repository, "cat-file", "-t", "HEAD:chatdev/run-1/notes.md") == "blob\n"
+    assert git(repository, "show", ":chatdev/run-1/notes.md/inner") == "mine\n"
+    git(repository, "write-tree")
+
+
+def test_no_empty_directory_in_a_tree(repository):
+    (repository / "runsfs.json").write_text(json.dumps({"tracked": ["*.csv"]}))
+    run = write_run(repository, "chatdev", "run-1")
+    small = os.path.join(run, "a.csv")
+    with open(small, "w", encoding="ascii") as file:
+        file.write("1\n")
+    commit(repository)
+    os.unlink(small)
+    with open(os.path.join(run, "b.csv"), "wb") as file:
+        file.truncate(2 << 20)
+    result = runs_command("commit", "-C", repository)
+    assert result.returncode in (0, 1), result.stderr
+    trees = git(repository, "ls-tree", "-rt", "HEAD")
+    assert "4b825dc642cb6eb9a060e54bf8d69288fbee4904" not in trees
+    assert git(repository, "diff", "--cached", "--name-only") == ""
