@@ -299,8 +299,9 @@ static int place(struct attempt *attempt)
         return error;
     struct stat info;
     attempt->index_ino = fstat(attempt->user.placing.fd, &info) == 0 ? info.st_ino : 0;
-    placing_end(&attempt->branch);
+    /* With the branch's lock, so that the logs have the order of the commits. */
     branch_log(committer, &attempt->head, &attempt->commit, attempt->message);
+    placing_end(&attempt->branch);
     sleep_ms(LOCKED_AFTER_MS + 2 * attempt->user.load_ms);
     placing_end(&attempt->user.placing);
     watch_over(attempt);
