@@ -241,8 +241,9 @@ static int place(struct attempt *attempt)
         return error;
     struct stat info;
     attempt->index_ino = fstat(attempt->user.placing.fd, &info) == 0 ? info.st_ino : 0;
-    placing_end(&attempt->branch);
+    /* With the branch's lock, so that the logs have the order of the commits. */
     branch_log(committer, &attempt->head, &attempt->commit, attempt->message);
+    placing_end(&attempt->branch);
     commit_sleep_ms(LOCKED_AFTER_MS + 2 * attempt->user.load_ms);
     placing_end(&attempt->user.placing);
     note_recent(attempt);
@@ -261,6 +262,8 @@ static int try_once(struct attempt *attempt, const struct config *config, struct
     if (error)
         return error;
     clean(attempt);
+    /* Before the files: libgit2 reads the index for their attributes, and has words of its own for one that
+     * it can't read. */
     int64_t began_ms = commit_now_ms();
     error = user_index_load(committer, &attempt->user);
     attempt->user.load_ms = (unsigned)(commit_now_ms() - began_ms);
@@ -268,6 +271,8 @@ static int try_once(struct attempt *attempt, const struct config *config, struct
         return error;
     error = build_changes(committer, config, &attempt->head, attempt->run_path, true, &attempt->seen,
                           &attempt->changes);
+    if (error == 0)
+        user_index_keep_sparse(&attempt->user, &attempt->changes);
     if (error == -ENOENT || (error == 0 && attempt->changes.count == 0))
         return 0;
     if (error == 0 && !is_settled(attempt, settling)) {

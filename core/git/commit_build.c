@@ -129,13 +129,16 @@ static void change_manifest(struct change_list *changes, const char *path, const
     struct path_change *change = change_list_add(changes, path);
     change->has_new = true;
     change->new_id = *id;
-    change->new_mode = old ? git_tree_entry_filemode(old) : GIT_FILEMODE_BLOB;
+    change->new_mode = GIT_FILEMODE_BLOB;
     if (info)
         change->stat = *info;
     if (old) {
         change->has_old = true;
         change->old_id = *git_tree_entry_id(old);
-        change->old_mode = change->new_mode;
+        change->old_mode = git_tree_entry_filemode(old);
+        if (change->old_mode ==
+            GIT_FILEMODE_BLOB_EXECUTABLE) /* and not a link, which this would be the aim of */
+            change->new_mode = change->old_mode;
     }
 }
 

@@ -25,14 +25,51 @@ bool head_equal(const struct head *a, const struct head *b)
            git_oid_equal(&a->tip, &b->tip);
 }
 
-static int read_tip(git_repository *handle, struct head *head)
+/* Does the one name lie below the other? Git's files of branches could not be beside each other then. */
+static bool is_below(const char *name, const char *other)
 {
+    size_t length = strlen(other);
+    return strncmp(name, other, length) == 0 && name[length] == '/';
+}
+
+/* May there be a branch of that name beside those that are there? A packed one has no file in its way. */
+static int check_new_branch(git_repository *handle, const char *branch)
+{
+    git_reference_iterator *names;
+    const char *name;
+    int error = 0;
+    if (git_reference_iterator_new(&names, handle) != 0)
+        return repository_result(-1);
+    while (error == 0 && git_reference_next_name(&name, names) == 0)
+        if (is_below(name, branch) || is_below(branch, name))
+            error = repository_fail(-ENOTSUP, "%s can't be made beside %s: git switch to another branch",
+                                    branch, name);
+    git_reference_iterator_free(names);
+    return error;
+}
+
+/* Links are what branches that stand for others were once; a rename would take the place of one. */
+static bool is_link(const struct committer *committer, const char *branch)
+{
+    struct buffer path = {0};
+    struct stat info;
+    buffer_append_format(&path, "%s%s", committer->common_directory, branch);
+    bool is = lstat(path.bytes, &info) == 0 && S_ISLNK(info.st_mode);
+    buffer_free(&path);
+    return is;
+}
+
+static int read_tip(struct committer *committer, struct head *head)
+{
+    git_repository *handle = committer->repository->handle;
     git_reference *branch;
     git_commit *commit;
+    if (is_link(committer, head->branch))
+        return repository_fail(-ENOTSUP, "%s is a symbolic link: git switch to another branch", head->branch);
     int result = git_reference_lookup(&branch, handle, head->branch);
     head->is_unborn = result == GIT_ENOTFOUND;
     if (head->is_unborn)
-        return 0;
+        return check_new_branch(handle, head->branch);
     if (result != 0)
         return repository_result(result);
     bool is_direct = git_reference_type(branch) == GIT_REFERENCE_DIRECT;
@@ -65,7 +102,7 @@ int read_head(struct committer *committer, struct head *head)
         head_free(head);
         return repository_fail(-EBUSY, "HEAD is on no branch (detached): git switch to one");
     }
-    int error = read_tip(handle, head);
+    int error = read_tip(committer, head);
     if (error)
         head_free(head);
     return error;
@@ -81,11 +118,22 @@ bool head_is_same(struct committer *committer, const struct head *head)
 
 /* ---- what is going on ---- */
 
-static const char *work_in_progress(git_repository *handle)
+/* Between two commits of a git-cherry-pick(1) or git-revert(1) of several there is but the list of the rest.
+ */
+static bool has_sequence(const struct committer *committer)
 {
-    switch (git_repository_state(handle)) {
+    struct buffer path = {0};
+    buffer_append_format(&path, "%ssequencer/todo", committer->git_directory);
+    bool has = access(path.bytes, F_OK) == 0;
+    buffer_free(&path);
+    return has;
+}
+
+static const char *work_in_progress(const struct committer *committer)
+{
+    switch (git_repository_state(committer->repository->handle)) {
     case GIT_REPOSITORY_STATE_NONE:
-        return NULL;
+        return has_sequence(committer) ? "cherry-pick or revert" : NULL;
     case GIT_REPOSITORY_STATE_MERGE:
         return "merge";
     case GIT_REPOSITORY_STATE_REVERT:
@@ -190,7 +238,7 @@ static int check_source(struct committer *committer)
 int check_repository(struct committer *committer, struct head *head)
 {
     git_repository *handle = committer->repository->handle;
-    const char *work = work_in_progress(handle);
+    const char *work = work_in_progress(committer);
     *head = (struct head){0};
     if (work)
         return repository_fail(-EBUSY, "a %s is not finished: finish it, or abort it", work);

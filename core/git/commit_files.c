@@ -83,23 +83,35 @@ static int open_below(int directory_fd, const char *path)
     return fd < 0 ? -errno : (int)fd;
 }
 
-/* Is the run, or a directory above it in the source, a repository of its own? Git sees a submodule there. */
-static int check_own_repository(struct committer *committer, const char *run_path)
+/* Is the directory a repository of its own? Git sees a submodule there. And would its attributes be read
+ * without an end? libgit2 opens whatever has their name, a FIFO too. What is wrong is so of the runs below
+ * alone. */
+static int check_directory(struct committer *committer, const char *path, size_t length)
 {
-    for (const char *end = run_path; *end;) {
-        struct buffer path = {0};
+    struct buffer name = {0};
+    struct stat info;
+    int error = 0;
+    buffer_append_format(&name, "%.*s/.git", (int)length, path);
+    if (fstatat(committer->source_fd, name.bytes, &info, AT_SYMLINK_NOFOLLOW) == 0)
+        error =
+            repository_fail(-EBADMSG, "%s: makes a repository of its own there: move it away", name.bytes);
+    buffer_append_text(&name, "attributes");
+    if (error == 0 && fstatat(committer->source_fd, name.bytes, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+        !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode))
+        error = repository_fail(-EBADMSG, "%s: is no regular file: move it away", name.bytes);
+    buffer_free(&name);
+    return error;
+}
+
+/* The run, and the directories above it in the source. */
+static int check_directories(struct committer *committer, const char *run_path)
+{
+    int error = 0;
+    for (const char *end = run_path; error == 0 && *end;) {
         end = strchrnul(*end == '/' ? end + 1 : end, '/');
-        buffer_append_format(&path, "%.*s/.git", (int)(end - run_path), run_path);
-        bool is_own = faccessat(committer->source_fd, path.bytes, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-        int error = is_own
-                        ? repository_fail(-ENOTSUP, "%s: makes a repository of its own there: move it away",
-                                          path.bytes)
-                        : 0;
-        buffer_free(&path);
-        if (error)
-            return error;
+        error = check_directory(committer, run_path, (size_t)(end - run_path));
     }
-    return 0;
+    return error;
 }
 
 /* ---- files ---- */
@@ -300,7 +312,7 @@ int build_changes(struct committer *committer, const struct config *config, cons
         return seen->fd == -ENOENT || seen->fd == -ENOTDIR || seen->fd == -ELOOP
                    ? -ENOENT
                    : repository_fail(seen->fd, "%s: %s", run_path, strerrordesc_np(-seen->fd));
-    int error = check_own_repository(committer, run_path);
+    int error = check_directories(committer, run_path);
     if (error == 0)
         error = find_run_tree(&look);
     if (error == 0)

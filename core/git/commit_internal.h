@@ -132,6 +132,9 @@ struct user_index {
  * any case. */
 int user_index_load(struct committer *committer, struct user_index *user);
 void user_index_free(struct user_index *user);
+/* Takes the removals out of the changes of files that sparse-checkout(1) keeps out of the working tree: these
+ * are not there, and yet not gone. */
+void user_index_keep_sparse(const struct user_index *user, struct change_list *changes);
 /* Does it hold all that the changes are to make? */
 bool user_index_holds(const struct user_index *user, const struct change_list *changes);
 /* Has it anything still as it was before the changes? */

@@ -55,6 +55,19 @@ int placing_lock(struct placing *placing)
     return 0;
 }
 
+static bool is_file(const char *path, const struct stat *info)
+{
+    struct stat other;
+    return lstat(path, &other) == 0 && other.st_dev == info->st_dev && other.st_ino == info->st_ino;
+}
+
+/* Or has somebody taken it away, as Git's own words advise, and made it his? */
+static bool is_lock_own(const struct placing *placing)
+{
+    struct stat info;
+    return placing->is_locked && fstat(placing->fd, &info) == 0 && is_file(placing->lock, &info);
+}
+
 static void sync_directory_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -66,6 +79,8 @@ static void sync_directory_of(const char *path)
 
 int placing_finish(struct placing *placing)
 {
+    if (!is_lock_own(placing))
+        return -EAGAIN;
     return rename(placing->own, placing->target) == 0 ? 0 : -errno;
 }
 
@@ -73,7 +88,7 @@ void placing_end(struct placing *placing)
 {
     if (!placing->own)
         return;
-    if (placing->is_locked)
+    if (is_lock_own(placing))
         unlink(placing->lock);
     unlink(placing->own);
     if (placing->fd >= 0) {
@@ -84,12 +99,6 @@ void placing_end(struct placing *placing)
     free(placing->target);
     free(placing->lock);
     *placing = (struct placing){.fd = -1};
-}
-
-static bool is_file(const char *path, const struct stat *info)
-{
-    struct stat other;
-    return lstat(path, &other) == 0 && other.st_dev == info->st_dev && other.st_ino == info->st_ino;
 }
 
 /* A file that may have become a lock: of whom nobody is left it is taken away. Its flock is held meanwhile,

@@ -28,7 +28,7 @@ char *placing_name(const char *directory);
 int placing_begin(struct placing *placing, char *own, const char *target);
 /* Takes the lock: 0; -EAGAIN where somebody has it; -errno. */
 int placing_lock(struct placing *placing);
-/* Takes the place. The lock is held further. 0 or -errno. */
+/* Takes the place. The lock is held further. 0; -EAGAIN where somebody has taken the lock away; -errno. */
 int placing_finish(struct placing *placing);
 /* Gives back what is held. A zeroed placing may be ended, and one that was. */
 void placing_end(struct placing *placing);

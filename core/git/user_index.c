@@ -45,6 +45,9 @@ static int copy_bytes(int from_fd, int to_fd)
 
 static int copy_index(struct committer *committer, struct user_index *user)
 {
+    struct stat info;
+    if (lstat(committer->index_path, &info) == 0 && S_ISLNK(info.st_mode))
+        return -ELOOP; /* Git follows it; a rename would take its place */
     CLEANUP_FD int from_fd = open(committer->index_path, O_RDONLY | O_CLOEXEC);
     if (from_fd < 0)
         return errno == ENOENT ? 0 : -errno;
@@ -71,6 +74,8 @@ int user_index_load(struct committer *committer, struct user_index *user)
 {
     *user = (struct user_index){.own = placing_name(committer->git_directory), .placing.fd = -1};
     int error = copy_index(committer, user);
+    if (error == -ELOOP)
+        return repository_fail(-ENOTSUP, "%s: is a symbolic link: use git commit", committer->index_path);
     if (error)
         return repository_fail(error, "%s: %s", committer->index_path, strerrordesc_np(-error));
     if (git_index_open(&user->index, user->own) != 0)
@@ -119,6 +124,20 @@ static bool is_entry(const git_index_entry *entry, bool is_there, const git_oid 
     return is_there && entry->mode == (uint32_t)mode && git_oid_equal(&entry->id, id);
 }
 
+void user_index_keep_sparse(const struct user_index *user, struct change_list *changes)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < changes->count; i++) {
+        struct path_change change = changes->list[i];
+        const git_index_entry *entry = git_index_get_bypath(user->index, change.path, 0);
+        if (!change.has_new && entry && (entry->flags_extended & GIT_INDEX_ENTRY_SKIP_WORKTREE))
+            free(change.path);
+        else
+            changes->list[kept++] = change;
+    }
+    changes->count = kept;
+}
+
 bool user_index_holds(const struct user_index *user, const struct change_list *changes)
 {
     for (size_t i = 0; i < changes->count; i++) {
@@ -141,9 +160,16 @@ bool user_index_lacks(const struct user_index *user, const struct change_list *c
     return false;
 }
 
-/* Has somebody staged a file where the path has a directory? To put the path in would throw that out. */
-static bool is_below_file(git_index *index, const char *path)
+/* Has somebody staged a file where the path has a directory, or files below the path? An index with both has
+ * no tree. */
+static bool is_in_the_way(git_index *index, const char *path)
 {
+    struct buffer below = {0};
+    buffer_append_format(&below, "%s/", path);
+    bool is = git_index_find_prefix(NULL, index, below.bytes) == 0;
+    buffer_free(&below);
+    if (is)
+        return true;
     for (const char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {
         CLEANUP_FREE char *above = memory_copy_text(path, (size_t)(slash - path));
         if (git_index_get_bypath(index, above, 0))
@@ -174,7 +200,7 @@ static int follow_one(git_index *index, const struct path_change *change)
         return 0; /* the user has staged something else there */
     if (!change->has_new)
         return repository_result(git_index_remove(index, change->path, 0));
-    if (!standing && is_below_file(index, change->path))
+    if (!standing && is_in_the_way(index, change->path))
         return 0;
     git_index_entry entry = {.path = change->path, .id = change->new_id, .mode = (uint32_t)change->new_mode};
     set_stat(&entry, &change->stat);

@@ -406,3 +406,152 @@ def test_killed_at_any_moment(repository):
     write_run(repository, "chatdev", "run-2")
     commit(repository)
     assert not leftovers(repository)
+
+
+def test_a_manifest_that_was_a_link(repository):
+    os.symlink("elsewhere.json", repository / "runs_manifest.json")
+    git(repository, "add", "runs_manifest.json")
+    git(repository, "commit", "-qm", "link")
+    (repository / "runs_manifest.json").unlink()
+    write_run(repository, "chatdev", "run-1")
+    commit(repository)
+    assert git(repository, "ls-tree", "HEAD", "runs_manifest.json").startswith("100644 blob")
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_between_the_commits_of_a_cherry_pick(repository):
+    prepare_merge(repository)
+    git(repository, "switch", "-q", "side")
+    for number in (1, 2):
+        (repository / f"more-{number}").write_text("x")
+        git(repository, "add", f"more-{number}")
+        git(repository, "commit", "-qm", f"more {number}")
+    git(repository, "switch", "-q", "main")
+    git(repository, "cherry-pick", "side~2", "side~1", "side", check=False)
+    git(repository, "add", "-u")
+    git(repository, "commit", "-qm", "resolved")
+    write_run(repository, "chatdev", "run-1")
+    assert "cherry-pick" in refused(repository)
+    git(repository, "cherry-pick", "--continue")
+    commit(repository)
+
+
+def test_what_the_working_tree_leaves_out_is_not_removed(repository):
+    run = write_run(repository, "chatdev", "run-1", "failed")
+    add_files(run)
+    commit(repository)
+    git(repository, "update-index", "--refresh")
+    git(repository, "sparse-checkout", "set", "--no-cone", "/*", "!*.txt")
+    assert not os.path.exists(os.path.join(run, "commit.txt"))
+    commit(repository, status=1)
+    write_run(repository, "chatdev", "run-1", "verified")
+    commit(repository)
+    assert git(repository, "ls-tree", "--name-only", "HEAD:chatdev/run-1").split() == TRACKED
+    assert git(repository, "status", "--porcelain", "-uno") == ""
+
+
+def test_attributes_that_are_no_file(repository):
+    run = write_run(repository, "chatdev", "run-1", end="2025-10-15T09:25:10Z")
+    os.mkfifo(os.path.join(run, ".gitattributes"))
+    write_run(repository, "chatdev", "run-2")
+    result = subprocess.run([RUNS, "commit", "-C", repository], capture_output=True, text=True, timeout=20, check=False)
+    assert result.returncode == 2 and "chatdev/run-1/.gitattributes" in result.stderr
+    assert list(commits(repository)) == ["chatdev/run-2: verified, 1000 tokens in, 100 out"]
+
+
+def test_a_repository_in_a_run_stops_no_other_run(repository):
+    git(write_run(repository, "chatdev", "run-1", end="2025-10-15T09:25:10Z"), "init", "-q")
+    write_run(repository, "chatdev", "run-2")
+    assert "chatdev/run-1/.git" in commit(repository, status=2)
+    assert list(commits(repository)) == ["chatdev/run-2: verified, 1000 tokens in, 100 out"]
+
+
+def test_a_lock_that_was_taken_away_and_taken_by_another(repository):
+    """Who breaks our lock, as Git's own words advise, and takes it, keeps his."""
+    lock = repository / ".git" / "index.lock"
+    for number in range(12):
+        write_run(repository, "chatdev", f"run-{number}")
+    process = subprocess.Popen([RUNS, "commit", "-C", repository], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    taken = 0
+    while process.poll() is None and not taken:
+        try:
+            os.unlink(lock)
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            taken = os.stat(lock).st_ino
+        except FileNotFoundError:
+            time.sleep(0)
+    assert taken
+    time.sleep(0.5)
+    assert lock.exists() and os.stat(lock).st_ino == taken
+    os.unlink(lock)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert len(commits(repository)) == 12
+    assert_sound(repository)
+    assert not leftovers(repository)
+
+
+def test_an_index_that_is_a_link(repository, tmp_path):
+    write_run(repository, "chatdev", "run-0")
+    commit(repository)
+    os.rename(repository / ".git" / "index", tmp_path / "index")
+    os.symlink(tmp_path / "index", repository / ".git" / "index")
+    write_run(repository, "chatdev", "run-1")
+    assert "symbolic link" in refused(repository)
+    assert os.path.islink(repository / ".git" / "index")
+
+
+def test_a_branch_that_is_a_link(repository):
+    git(repository, "commit", "-q", "--allow-empty", "-m", "base")
+    os.symlink("main", repository / ".git" / "refs" / "heads" / "alias")
+    git(repository, "symbolic-ref", "HEAD", "refs/heads/alias")
+    write_run(repository, "chatdev", "run-1")
+    assert "symbolic link" in commit(repository, status=2)
+    assert os.path.islink(repository / ".git" / "refs" / "heads" / "alias")
+
+
+@pytest.mark.parametrize("branch", ["main/below", "ma"])
+def test_a_branch_that_cannot_be_beside_another(repository, branch):
+    git(repository, "commit", "-q", "--allow-empty", "-m", "base")
+    git(repository, "branch", "ma/x" if branch == "ma" else "other")
+    git(repository, "pack-refs", "--all")
+    git(repository, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
+    write_run(repository, "chatdev", "run-1")
+    before = git(repository, "for-each-ref")
+    assert "refs/heads/ma" in commit(repository, status=2)
+    assert git(repository, "for-each-ref") == before
+    assert not (repository / ".git" / "refs" / "heads" / branch).is_file()
+
+
+def test_what_is_staged_below_the_name_of_a_file(repository):
+    git(repository, "commit", "-q", "--allow-empty", "-m", "base")
+    run = write_run(repository, "chatdev", "run-1")
+    below = os.path.join(run, "notes.md")
+    os.mkdir(below)
+    with open(os.path.join(below, "inner"), "w", encoding="ascii") as file:
+        file.write("mine\n")
+    git(repository, "add", "-f", "chatdev/run-1/notes.md/inner")
+    os.rename(below, os.path.join(run, "elsewhere"))
+    with open(below, "w", encoding="ascii") as file:
+        file.write("a note\n")
+    commit(repository)
+    assert git(repository, "cat-file", "-t", "HEAD:chatdev/run-1/notes.md") == "blob\n"
+    assert git(repository, "show", ":chatdev/run-1/notes.md/inner") == "mine\n"
+    git(repository, "write-tree")
+
+
+def test_no_empty_directory_in_a_tree(repository):
+    (repository / "runsfs.json").write_text(json.dumps({"tracked": ["*.csv"]}))
+    run = write_run(repository, "chatdev", "run-1")
+    small = os.path.join(run, "a.csv")
+    with open(small, "w", encoding="ascii") as file:
+        file.write("1\n")
+    commit(repository)
+    os.unlink(small)
+    with open(os.path.join(run, "b.csv"), "wb") as file:
+        file.truncate(2 << 20)
+    result = runs_command("commit", "-C", repository)
+    assert result.returncode in (0, 1), result.stderr
+    trees = git(repository, "ls-tree", "-rt", "HEAD")
+    assert "4b825dc642cb6eb9a060e54bf8d69288fbee4904" not in trees
+    assert git(repository, "diff", "--cached", "--name-only") == ""
