@@ -276,7 +276,7 @@ static void unblock(struct autocommit *autocommit)
 /* Is the trouble this run's alone? Then the others have their turn. */
 static bool is_of_run(int error)
 {
-    return error == -EBADMSG || error == -EACCES;
+    return error == -EBADMSG || error == -EACCES || error == -ETXTBSY;
 }
 
 static int commit_waiting(struct autocommit *autocommit, struct waiting *waiting, bool is_end)
@@ -292,7 +292,9 @@ static int commit_waiting(struct autocommit *autocommit, struct waiting *waiting
     } else if (result == 0 || is_of_run(result)) {
         if (result < 0)
             tell(autocommit, waiting->path);
-        waiting->is_tried = true;
+        waiting->is_tried = result != -ETXTBSY;
+        waiting->since_ms = now_ms(); /* what never rests is waited for again */
+        waiting->due_ms = waiting->since_ms + QUIET_MS;
     } else {
         block(autocommit);
     }

@@ -226,3 +226,29 @@ def test_beside_a_user(repository, mount):
     assert user.commits > 3
     tracked = git(repository, "ls-files").split()
     assert not [name for name in tracked if "workspace" in name]
+
+
+def test_a_run_that_never_rests_stops_no_other(repository, mount):
+    restless = write_run(repository, "chatdev", "run-1", end="2025-10-15T09:25:10Z")
+    program = """
+import os, sys, time
+number = 0
+while os.getppid() == int(sys.argv[2]):
+    number += 1
+    with open(sys.argv[1] + ".new", "w") as file:
+        file.write(str(number))
+    os.rename(sys.argv[1] + ".new", sys.argv[1])
+"""
+    changing = subprocess.Popen(["python3", "-c", program, os.path.join(restless, "notes.md"), str(os.getpid())])
+    try:
+        mounted = mount(repository, "autocommit")
+        # It is waited for so long; then it is tried, and comes first.
+        time.sleep(31)
+        write_run(mounted.runs, "chatdev", "run-2")
+        assert poll(lambda: commits_of_runs(repository)["chatdev/run-2"] == 1, 8)
+    finally:
+        changing.kill()
+        changing.wait()
+    assert poll(lambda: commits_of_runs(repository)["chatdev/run-1"] == 1, 8)
+    mounted.unmount()
+    assert_sound(repository)
