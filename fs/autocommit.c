@@ -505,6 +505,10 @@ void autocommit_free(struct autocommit *autocommit)
     struct waiting *waiting, *next;
     if (!autocommit)
         return;
+    /* The keeper goes on for a while. */
+    keeper_lock(autocommit->keeper);
+    keeper_set_observer(autocommit->keeper, NULL, NULL);
+    keeper_unlock(autocommit->keeper);
     HASH_ITER(hh, autocommit->waiting, waiting, next)
     {
         forget(autocommit, waiting);

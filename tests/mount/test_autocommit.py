@@ -252,3 +252,22 @@ while os.getppid() == int(sys.argv[2]):
     assert poll(lambda: commits_of_runs(repository)["chatdev/run-1"] == 1, 8)
     mounted.unmount()
     assert_sound(repository)
+
+
+def test_changes_beside_the_end(repository, mount):
+    for number in range(6):
+        mounted = mount(repository, "autocommit")
+        ending = threading.Event()
+
+        def change():
+            tokens = 0
+            while not ending.is_set():
+                tokens += 1
+                write_run(repository, "chatdev", "run-1", "pending", end=None, tokens=(tokens, 1))
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        time.sleep(0.3 + number / 30)
+        mounted.unmount()
+        ending.set()
+        thread.join()
