@@ -428,7 +428,10 @@ static int open_repository(struct autocommit *autocommit, const char *source_pat
     repository_close(autocommit->repository);
     autocommit->repository = NULL;
     repositories_set_home(autocommit->owner.home);
-    return repository_open(source_path, &autocommit->repository);
+    owner_assume(&autocommit->owner); /* a configuration may name other files to be read */
+    error = repository_open(source_path, &autocommit->repository);
+    owner_restore(&autocommit->owner);
+    return error;
 }
 
 static int prepare(struct autocommit *autocommit, const char *source_path)

@@ -2,9 +2,11 @@
 
 import json
 import os
+import pathlib
 import random
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -271,3 +273,33 @@ def test_changes_beside_the_end(repository, mount):
         mounted.unmount()
         ending.set()
         thread.join()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_root_reads_the_configuration_as_the_owner(mount):
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        source = pathlib.Path(top) / "source"
+        source.mkdir()
+        secret = pathlib.Path(top) / "secret"
+        secret.write_text("[user]\nname = Secret\n")
+        secret.chmod(0o600)
+        git(source, "init", "-q")
+        write_run(source, "chatdev", "run-1")
+        with open(source / ".git" / "config", "a", encoding="ascii") as file:
+            file.write(f"[user]\nname = Owner\nemail = owner@example.org\n[include]\npath = {secret}\n")
+        for directory, _, names in os.walk(source):
+            for path in [directory, *(os.path.join(directory, name) for name in names)]:
+                os.chown(path, 65534, 65534)
+        place = pathlib.Path(top) / "refused"
+        place.mkdir()
+        result = subprocess.run(
+            mounting.command_line(source, place, "autocommit"), capture_output=True, text=True, timeout=30, check=False
+        )
+        assert result.returncode == 1 and "autocommit" in result.stderr
+        git(source, "config", "--file", source / ".git" / "config", "--unset", "include.path")
+        os.chown(source / ".git" / "config", 65534, 65534)
+        mounted = mount(source, "autocommit")
+        mounted.unmount()
+        assert git(source, "-c", "safe.directory=*", "log", "--format=%an", check=False).stdout == "Owner\n"
+        assert (source / ".git" / "index").stat().st_uid == 65534
