@@ -303,3 +303,20 @@ def test_root_reads_the_configuration_as_the_owner(mount):
         mounted.unmount()
         assert git(source, "-c", "safe.directory=*", "log", "--format=%an", check=False).stdout == "Owner\n"
         assert (source / ".git" / "index").stat().st_uid == 65534
+
+
+def test_a_repository_that_disappears(repository, mount):
+    write_run(repository, "chatdev", "run-1")
+    mounted = mount(repository, "autocommit")
+    assert poll(lambda: count(repository) == 2, 10)
+    os.rename(repository / ".git", repository.parent / "gone")
+    write_run(mounted.runs, "chatdev", "run-2")
+    time.sleep(2)
+    os.rename(repository.parent / "gone", repository / ".git")
+    write_run(mounted.runs, "chatdev", "run-3")
+    assert poll(lambda: count(repository) == 4, 15)
+    os.rename(repository / ".git", repository.parent / "gone")
+    write_run(mounted.runs, "chatdev", "run-4")
+    started = time.monotonic()
+    mounted.unmount()
+    assert time.monotonic() - started < 5
