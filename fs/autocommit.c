@@ -59,7 +59,7 @@ static void unblock(struct autocommit *autocommit)
 /* Is the trouble this run's alone? Then the others have their turn. */
 static bool is_of_run(int error)
 {
-    return error == -EBADMSG || error == -EACCES;
+    return error == -EBADMSG || error == -EACCES || error == -ETXTBSY;
 }
 
 static int commit_waiting(struct autocommit *autocommit, struct waiting *waiting, bool is_end)
@@ -75,7 +75,9 @@ static int commit_waiting(struct autocommit *autocommit, struct waiting *waiting
     } else if (result == 0 || is_of_run(result)) {
         if (result < 0)
             tell(autocommit, waiting->path);
-        waiting->is_tried = true;
+        waiting->is_tried = result != -ETXTBSY;
+        waiting->since_ms = autocommit_now_ms(); /* what never rests is waited for again */
+        waiting->due_ms = waiting->since_ms + QUIET_MS;
     } else {
         block(autocommit);
     }
@@ -209,7 +211,10 @@ static int open_repository(struct autocommit *autocommit, const char *source_pat
     repository_close(autocommit->repository);
     autocommit->repository = NULL;
     repositories_set_home(info.st_uid == 0 && own_home ? own_home : autocommit->owner.home);
-    return repository_open(source_path, &autocommit->repository);
+    owner_assume(&autocommit->owner); /* a configuration may name other files to be read */
+    error = repository_open(source_path, &autocommit->repository);
+    owner_restore(&autocommit->owner);
+    return error;
 }
 
 static int prepare(struct autocommit *autocommit, const char *source_path)
@@ -286,6 +291,10 @@ void autocommit_free(struct autocommit *autocommit)
     struct waiting *waiting, *next;
     if (!autocommit)
         return;
+    /* The keeper goes on for a while. */
+    keeper_lock(autocommit->keeper);
+    keeper_set_observer(autocommit->keeper, NULL, NULL);
+    keeper_unlock(autocommit->keeper);
     HASH_ITER(hh, autocommit->waiting, waiting, next)
     {
         autocommit_forget(autocommit, waiting);

@@ -225,8 +225,8 @@ static enum cli_status report(struct work *work, const char *path, const struct 
     return status;
 }
 
-/* A run whose file is broken is told of, and the others have their turn; what stops one commit else stops
- * all. */
+/* A run whose file is broken, or that never rests, is told of, and the others have their turn; what stops one
+ * commit else stops all. */
 static enum cli_status commit_all(struct work *work)
 {
     enum cli_status status = CLI_OK;
@@ -236,7 +236,7 @@ static enum cli_status commit_all(struct work *work)
         int result = commit_run(work->committer, work->config, path, PATIENCE_MS, &made);
         if (result < 0) {
             status = refuse(work);
-            if (result != -EBADMSG)
+            if (result != -EBADMSG && result != -ETXTBSY)
                 return status;
         } else if (result == 1) {
             if (report(work, path, &made) != CLI_OK)

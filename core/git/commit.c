@@ -231,8 +231,10 @@ static int place(struct attempt *attempt)
         error = -EAGAIN;
     if (error == 0)
         error = branch_lock(committer, &attempt->head, &attempt->commit, &attempt->branch);
-    if (error == 0 && !seen_run_is_same(&attempt->seen))
+    if (error == 0 && !seen_run_is_same(&attempt->seen)) {
+        attempt->is_restless = true;
         error = -EAGAIN;
+    }
     if (error == 0)
         error = placing_finish(&attempt->user.placing);
     if (error == 0)
@@ -271,6 +273,7 @@ static int try_once(struct attempt *attempt, const struct config *config, struct
         return error;
     error = build_changes(committer, config, &attempt->head, attempt->run_path, true, &attempt->seen,
                           &attempt->changes);
+    attempt->is_restless = error == -EAGAIN;
     if (error == 0)
         user_index_keep_sparse(&attempt->user, &attempt->changes);
     if (error == -ENOENT || (error == 0 && attempt->changes.count == 0))
@@ -296,6 +299,7 @@ int commit_run(struct committer *committer, const struct config *config, const c
 {
     struct settling settling = {0};
     int64_t until_ms = commit_now_ms() + patience_ms;
+    bool is_restless;
     int result;
     do {
         struct attempt attempt = {.committer = committer,
@@ -309,15 +313,17 @@ int commit_run(struct committer *committer, const struct config *config, const c
             *made = (struct commit_made){id_of(&attempt.commit), attempt.message};
             attempt.message = NULL;
         }
+        is_restless = attempt.is_restless;
         attempt_finish(&attempt);
         if (result == -EAGAIN)
             commit_sleep_ms(unsettled ? SETTLE_MS : LOCK_STEP_MS);
     } while (result == -EAGAIN && commit_now_ms() < until_ms);
     head_free(&settling.head);
-    if (result == -EAGAIN)
-        result = repository_fail(-EBUSY,
-                                 "somebody is at work on the repository or the run all the time; if "
-                                 "no git runs, remove %s.lock",
-                                 committer->index_path);
+    if (result == -EAGAIN && is_restless)
+        result = repository_fail(-ETXTBSY, "%s: its files change all the time", run_path);
+    else if (result == -EAGAIN)
+        result = repository_fail(
+            -EBUSY, "somebody is at work on the repository all the time; if no git runs, remove %s.lock",
+            committer->index_path);
     return result;
 }

@@ -48,7 +48,8 @@ struct commit_made {
 
 /* Commits the run at that path below the source. config says what is tracked. 1 and *made; 0 where there is
  * nothing to commit; -EBUSY where somebody else is at work (a merge, a lock) for longer than patience_ms;
- * -ENOTSUP where it can't be done here; -EBADMSG where something of the run is broken; -errno.
+ * -ENOTSUP where it can't be done here; -EBADMSG where something of the run is broken;
+ * -ETXTBSY where its files change all the time; -errno.
  * repository_error has the line then. */
 int commit_run(struct committer *committer, const struct config *config, const char *run_path,
                unsigned patience_ms, struct commit_made *made);

@@ -154,7 +154,8 @@ struct attempt {
     struct change_list changes;
     struct user_index user;
     struct placing branch;
-    ino_t index_ino; /* of the one that was put in place */
+    ino_t index_ino;  /* of the one that was put in place */
+    bool is_restless; /* the run's files changed meanwhile */
     git_oid tree, commit;
     char *message;
 };

@@ -47,7 +47,7 @@ void keeper_stop(struct keeper *keeper);
 void keeper_close(struct keeper *keeper);
 
 /* Has changed called whenever anything did that a manifest or a view shows, on some thread, with the keeper
- * locked: to wake another one, no more. Before keeper_start. */
+ * locked: to wake another one, no more. Before keeper_start, or with the keeper locked. */
 void keeper_set_observer(struct keeper *keeper, void (*changed)(void *context), void *context);
 
 struct source *keeper_source(struct keeper *keeper);

@@ -2,9 +2,11 @@
 
 import json
 import os
+import pathlib
 import random
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -253,3 +255,95 @@ def test_beside_a_user(repository, mount):
     assert user.commits > 3
     tracked = git(repository, "ls-files").split()
     assert not [name for name in tracked if "workspace" in name]
+
+
+def test_a_run_that_never_rests_stops_no_other(repository, mount):
+    restless = write_run(repository, "chatdev", "run-1", end="2025-10-15T09:25:10Z")
+    program = """
+import os, sys, time
+number = 0
+while os.getppid() == int(sys.argv[2]):
+    number += 1
+    with open(sys.argv[1] + ".new", "w") as file:
+        file.write(str(number))
+    os.rename(sys.argv[1] + ".new", sys.argv[1])
+"""
+    changing = subprocess.Popen(["python3", "-c", program, os.path.join(restless, "notes.md"), str(os.getpid())])
+    try:
+        mounted = mount(repository, "autocommit")
+        # It is waited for so long; then it is tried, and comes first.
+        time.sleep(31)
+        write_run(mounted.runs, "chatdev", "run-2")
+        assert poll(lambda: commits_of_runs(repository)["chatdev/run-2"] == 1, 8)
+    finally:
+        changing.kill()
+        changing.wait()
+    assert poll(lambda: commits_of_runs(repository)["chatdev/run-1"] == 1, 8)
+    mounted.unmount()
+    assert_sound(repository)
+
+
+def test_changes_beside_the_end(repository, mount):
+    for number in range(6):
+        mounted = mount(repository, "autocommit")
+        ending = threading.Event()
+
+        def change():
+            tokens = 0
+            while not ending.is_set():
+                tokens += 1
+                write_run(repository, "chatdev", "run-1", "pending", end=None, tokens=(tokens, 1))
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        time.sleep(0.3 + number / 30)
+        mounted.unmount()
+        ending.set()
+        thread.join()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_root_reads_the_configuration_as_the_owner(mount):
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        source = pathlib.Path(top) / "source"
+        source.mkdir()
+        secret = pathlib.Path(top) / "secret"
+        secret.write_text("[user]\nname = Secret\n")
+        secret.chmod(0o600)
+        git(source, "init", "-q")
+        write_run(source, "chatdev", "run-1")
+        with open(source / ".git" / "config", "a", encoding="ascii") as file:
+            file.write(f"[user]\nname = Owner\nemail = owner@example.org\n[include]\npath = {secret}\n")
+        for directory, _, names in os.walk(source):
+            for path in [directory, *(os.path.join(directory, name) for name in names)]:
+                os.chown(path, 65534, 65534)
+        place = pathlib.Path(top) / "refused"
+        place.mkdir()
+        result = subprocess.run(
+            mounting.command_line(source, place, "autocommit"), capture_output=True, text=True, timeout=30, check=False
+        )
+        assert result.returncode == 1 and "autocommit" in result.stderr
+        git(source, "config", "--file", source / ".git" / "config", "--unset", "include.path")
+        os.chown(source / ".git" / "config", 65534, 65534)
+        mounted = mount(source, "autocommit")
+        mounted.unmount()
+        assert git(source, "-c", "safe.directory=*", "log", "--format=%an", check=False).stdout == "Owner\n"
+        assert (source / ".git" / "index").stat().st_uid == 65534
+
+
+def test_a_repository_that_disappears(repository, mount):
+    write_run(repository, "chatdev", "run-1")
+    mounted = mount(repository, "autocommit")
+    assert poll(lambda: count(repository) == 2, 10)
+    os.rename(repository / ".git", repository.parent / "gone")
+    write_run(mounted.runs, "chatdev", "run-2")
+    time.sleep(2)
+    os.rename(repository.parent / "gone", repository / ".git")
+    write_run(mounted.runs, "chatdev", "run-3")
+    assert poll(lambda: count(repository) == 4, 15)
+    os.rename(repository / ".git", repository.parent / "gone")
+    write_run(mounted.runs, "chatdev", "run-4")
+    started = time.monotonic()
+    mounted.unmount()
+    assert time.monotonic() - started < 5
