@@ -103,10 +103,14 @@ static int check_directory(struct committer *committer, const char *path, size_t
     return error;
 }
 
-/* The run, and the directories above it in the source. */
+/* The run, and the directories above it up to the source, whose attributes count for the manifest too. */
 static int check_directories(struct committer *committer, const char *run_path)
 {
+    struct stat info;
     int error = 0;
+    if (fstatat(committer->source_fd, ".gitattributes", &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISFIFO(info.st_mode))
+        return repository_fail(-ENOTSUP, ".gitattributes: is a FIFO: move it away");
     for (const char *end = run_path; error == 0 && *end;) {
         end = strchrnul(*end == '/' ? end + 1 : end, '/');
         error = check_directory(committer, run_path, (size_t)(end - run_path));

@@ -555,3 +555,10 @@ def test_no_empty_directory_in_a_tree(repository):
     trees = git(repository, "ls-tree", "-rt", "HEAD")
     assert "4b825dc642cb6eb9a060e54bf8d69288fbee4904" not in trees
     assert git(repository, "diff", "--cached", "--name-only") == ""
+
+
+def test_attributes_of_the_source_that_are_no_file(repository):
+    write_run(repository, "chatdev", "run-1")
+    os.mkfifo(repository / ".gitattributes")
+    result = subprocess.run([RUNS, "commit", "-C", repository], capture_output=True, text=True, timeout=20, check=False)
+    assert result.returncode == 2 and ".gitattributes" in result.stderr
