@@ -81,6 +81,9 @@ void report_status(struct fs *fs, struct buffer *text)
 {
     struct keeper_report report;
     keeper_report(fs->keeper, &report);
+    pthread_mutex_lock(&fs->nodes.lock);
+    unsigned open_files = fs->nodes.handles.count;
+    pthread_mutex_unlock(&fs->nodes.lock);
     buffer_append_text(text, "{\n  \"version\": \"" RUNSFS_VERSION "\",\n");
     append_source(fs, text);
     buffer_append_text(text, "  \"mounted_at\": ");
@@ -99,7 +102,7 @@ void report_status(struct fs *fs, struct buffer *text)
     buffer_append_format(text,
                          "  \"caches\": {\n    \"runs_from_index_cache\": %zu,\n    \"nodes\": %zu,\n"
                          "    \"open_files\": %u\n  },\n",
-                         report.recalled, nodes_count(&fs->nodes), fs->nodes.handles.count);
+                         report.recalled, nodes_count(&fs->nodes), open_files);
     buffer_append_text(text, "  \"requests\": {\n");
     counters_render(fs, text);
     buffer_append_text(text, "  }\n}\n");

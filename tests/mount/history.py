@@ -48,7 +48,14 @@ class Repository:
 
     def commit(self, message, at=None):
         """All that there is; the new commit's id."""
-        self.git("add", "-A", "-f")
+        # A mount may be writing the manifest, and git gives up where a file that it has seen is gone.
+        for tries_left in reversed(range(50)):
+            try:
+                self.git("add", "-A", "-f")
+                break
+            except AssertionError:
+                if not tries_left:
+                    raise
         self.git("commit", "-q", "--allow-empty", "-m", message, at=at)
         return self.id("HEAD")
 
