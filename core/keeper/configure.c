@@ -108,10 +108,12 @@ void configure_again(struct keeper *keeper)
     if (names_another_manifest(keeper, config))
         log_warning("%s: the manifest is called %s until the next start", CONFIG_FILE_NAME,
                     keeper->manifest_name);
+    struct snapshot *before = snapshot_take(keeper->index);
     scan_empty(keeper);
     take_over(keeper, config);
     scan_again(keeper);
-    publish_adopt_again(keeper);
+    publish_adopt_again(keeper, before);
+    snapshot_unref(before);
     log_info("%s: taken over", CONFIG_FILE_NAME);
     /* What the kernel was told of views and tracked files is to be looked at again. */
     if (keeper->listener)
