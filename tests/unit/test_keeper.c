@@ -5,6 +5,7 @@
  */
 #include "tests/unit/a_source.h"
 #include "core/base/memory.h"
+#include "core/keeper/keeper_internal.h"
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -240,6 +241,41 @@ static void test_changes_without_end(void **state)
     keeper_close(noting.keeper);
 }
 
+static size_t count_polled(struct keeper *keeper)
+{
+    struct keeper_report report;
+    keeper_note_all(keeper);
+    keeper_report(keeper, &report);
+    return report.polled;
+}
+
+/* Nothing that is told no more is taken for told, whether it changed or not: neither the directory of a run
+ * nor one in it. */
+static void test_watches_that_are_lost(void **state)
+{
+    (void)state;
+    make_run("a/1", "verified");
+    shell("mkdir a/1/files && mv a/1/metrics.json a/1/files/x.json");
+    shell("echo '{\"fields\": {\"status\": \"files/x.json#/verification_status\"}}' > runsfs.json");
+    shell("sleep 2.1"); /* neither is fresh: what did not change is not read again */
+    struct keeper *keeper = open_keeper(&(struct keeper_options){.read_only = true, .watch = WATCH_INOTIFY});
+    assert_int_equal(count_polled(keeper), 0);
+    struct member *run = index_first(keeper_lock(keeper))->owner, *part = member_child(run, "files");
+    keeper_unlock(keeper);
+    struct directory *lost[] = {run->directory, part->directory};
+    for (size_t i = 0; i < 2; i++) { /* for now */
+        watch_remove(keeper_watch(keeper), lost[i]);
+        assert_int_equal(count_polled(keeper), 0);
+        assert_int_equal(atomic_load(&lost[i]->watch_state), WATCH_ACTIVE);
+    }
+    for (size_t i = 0; i < 2; i++) { /* for good */
+        watch_remove(keeper_watch(keeper), lost[i]);
+        atomic_store(&lost[i]->watch_state, WATCH_FAILED);
+        assert_int_equal(count_polled(keeper), i + 1);
+    }
+    keeper_close(keeper);
+}
+
 static void test_a_source_that_can_not_be_listed_keeps_its_manifest(void **state)
 {
     (void)state;
@@ -274,6 +310,7 @@ int main(void)
                                         make_source, remove_source),
         cmocka_unit_test_setup_teardown(test_manifest_is_written_and_adopted, make_source, remove_source),
         cmocka_unit_test_setup_teardown(test_changes_without_end, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_watches_that_are_lost, make_source, remove_source),
         cmocka_unit_test_setup_teardown(test_a_source_that_can_not_be_listed_keeps_its_manifest, make_source,
                                         remove_source),
     };
