@@ -406,6 +406,7 @@ void scan_empty(struct keeper *keeper)
 
 void scan_again(struct keeper *keeper)
 {
+    size_t read_before = keeper->read_since_saved, recalled_before = keeper->recalled;
     keeper->sweep = sweep_create(keeper);
     look_at_entries(keeper, keeper->root);
     struct sweep *sweep = keeper->sweep;
@@ -414,7 +415,7 @@ void scan_again(struct keeper *keeper)
     sweep_run(sweep);
     index_end_filling(keeper->index);
     log_info("%zu runs: %zu read, %zu from the index cache", index_count(keeper->index),
-             keeper->read_since_saved, keeper->recalled);
+             keeper->read_since_saved - read_before, keeper->recalled - recalled_before);
 }
 
 void scan_end(struct keeper *keeper)

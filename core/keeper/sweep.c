@@ -247,13 +247,14 @@ static void settle(struct sweep *sweep, const struct group *group, const char *n
         scan_settle_entry(keeper, group->parent, name);
     if (member) {
         member->seen = group->listing;
-        keeper->recalled += prospect->is_recalled;
-        keeper->read_since_saved += prospect->state.is_run && !prospect->is_recalled;
         /* Directories in the run were not watched when it was read. */
-        if (keeper->plan->has_directories || has_missed(keeper, member->directory))
+        if (keeper->plan->has_directories || has_missed(keeper, member->directory)) {
             run_read(keeper, member);
-        else
+        } else {
+            keeper->recalled += prospect->is_recalled;
+            keeper->read_since_saved += prospect->state.is_run && !prospect->is_recalled;
             run_settle(keeper, member, prospect->error, &prospect->state);
+        }
     }
     if (prospect->is_recalled)
         free(prospect->state.fields.own);
