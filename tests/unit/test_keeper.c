@@ -295,6 +295,45 @@ static void test_a_source_that_can_not_be_listed_keeps_its_manifest(void **state
     shell("chmod 755 lost+found && grep -q a/2 runs_manifest.json");
 }
 
+/* Root may read anything: somebody else does it for him. */
+static int make_source_of_nobody(void **state)
+{
+    return make_source(state) || (geteuid() == 0 && (chown(source_path, 65534, 65534) || seteuid(65534)));
+}
+
+static int remove_source_of_nobody(void **state)
+{
+    return (getuid() == 0 && seteuid(0)) || remove_source(state);
+}
+
+/* One of a run's directories that can't be entered is a fault of the file in it: the run has others. */
+static void test_a_directory_in_a_run_that_can_not_be_entered(void **state)
+{
+    (void)state;
+    make_run("a/1", "verified");
+    shell("mkdir -p a/1/files a/2/files && echo '{\"status\": \"failed\"}' > a/1/files/x.json");
+    shell("cp a/1/files/x.json a/2/files");
+    shell(
+        "echo '{\"fields\": {\"status\": [\"files/x.json#/status\", \"metrics.json#/verification_status\"]}}'"
+        " > runsfs.json");
+    shell("chmod 0 a/1/files && sleep 2.1"); /* the configuration is not to be read again */
+    struct keeper *keeper = open_unwatched(true);
+    assert_runs(keeper, "a/1=verified a/2=failed ");
+    const struct run *run = index_first(keeper_lock(keeper));
+    assert_non_null(run->faults);
+    assert_string_equal(run->faults[run_plan_find(keeper_plan(keeper), "files", "x.json")].reason,
+                        "Permission denied");
+    keeper_unlock(keeper);
+    /* What was read of it before stays; where nothing else is known of the run as well. */
+    shell("chmod 755 a/1/files");
+    assert_runs(keeper, "a/1=failed a/2=failed ");
+    shell("chmod 0 a/1/files a/2/files");
+    assert_runs(keeper, "a/1=failed a/2=failed ");
+    shell("chmod 755 a/?/files && rm -r a/2/files");
+    assert_runs(keeper, "a/1=failed ");
+    keeper_close(keeper);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +352,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_watches_that_are_lost, make_source, remove_source),
         cmocka_unit_test_setup_teardown(test_a_source_that_can_not_be_listed_keeps_its_manifest, make_source,
                                         remove_source),
+        cmocka_unit_test_setup_teardown(test_a_directory_in_a_run_that_can_not_be_entered,
+                                        make_source_of_nobody, remove_source_of_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
