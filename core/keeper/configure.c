@@ -80,22 +80,20 @@ static struct config *load(struct keeper *keeper)
     return NULL;
 }
 
+/* The name of the manifest of a keeper that begins with the configuration. */
+static const char *manifest_name_by(const struct keeper *keeper, const struct config *config)
+{
+    return config->manifest_name ? config->manifest_name : manifest_file_name(source_root_fd(keeper->source));
+}
+
 void configure_begin(struct keeper *keeper)
 {
     has_changed(keeper);
     struct config *config = load(keeper);
     keeper->config_is_broken = !config;
     take_over(keeper, config ? config : config_built_in());
-    const char *name = keeper->config->manifest_name;
-    if (!name)
-        name = manifest_file_name(source_root_fd(keeper->source));
+    const char *name = manifest_name_by(keeper, keeper->config);
     keeper->manifest_name = memory_copy_text(name, strlen(name));
-}
-
-/* By what they say, whatever their files look like. */
-static bool names_another_manifest(const struct keeper *keeper, const struct config *config)
-{
-    return config->manifest_name && strcmp(config->manifest_name, keeper->manifest_name) != 0;
 }
 
 void configure_again(struct keeper *keeper)
@@ -105,13 +103,15 @@ void configure_again(struct keeper *keeper)
     struct config *config = load(keeper);
     if (!config)
         return;
-    if (names_another_manifest(keeper, config))
+    if (strcmp(manifest_name_by(keeper, config), keeper->manifest_name) != 0)
         log_warning("%s: the manifest is called %s until the next start", CONFIG_FILE_NAME,
                     keeper->manifest_name);
+    struct snapshot *before = snapshot_take(keeper->index);
     scan_empty(keeper);
     take_over(keeper, config);
     scan_again(keeper);
-    publish_adopt_again(keeper);
+    publish_adopt_again(keeper, before);
+    snapshot_unref(before);
     log_info("%s: taken over", CONFIG_FILE_NAME);
     /* What the kernel was told of views and tracked files is to be looked at again. */
     if (keeper->listener)

@@ -54,7 +54,7 @@ struct keeper {
     struct query_views views;
     bool is_plain;                  /* the layout asks for no more than a depth, and nothing is excluded */
     struct file_stamp config_stamp; /* of the file that was last read; all zero for none */
-    bool config_is_broken; /* as it was found at opening */
+    bool config_is_broken;          /* as it was found at opening */
     bool config_was_fresh;          /* it was read so soon that a change may hide behind its stamp */
     struct index *index;
     pthread_mutex_t lock;
@@ -170,8 +170,9 @@ void configure_end(struct keeper *keeper);
 
 /* publish.c; the caller holds keeper->lock. */
 void publish_settle(struct keeper *keeper, bool closed); /* the file was changed by somebody */
-/* The index was emptied: what the file adds to it is to be taken over again. */
-void publish_adopt_again(struct keeper *keeper);
+/* The index was emptied and filled again: what the manifest of before, which the file may not have yet, adds
+ * to what the files say is taken over again. */
+void publish_adopt_again(struct keeper *keeper, const struct snapshot *before);
 void publish_notice(struct keeper *keeper);    /* notes that the index changed */
 int64_t publish_due_ms(struct keeper *keeper); /* when to write, monotonic; -1 for never */
 /* Writes the file; gives up the lock while it does, and has it again on return. */

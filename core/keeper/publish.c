@@ -172,9 +172,16 @@ void publish_settle(struct keeper *keeper, bool closed)
         publisher->hold_until_ms = 0;
 }
 
-void publish_adopt_again(struct keeper *keeper)
+void publish_adopt_again(struct keeper *keeper, const struct snapshot *before)
 {
-    keeper->publisher.judged = keeper->publisher.adopted = false;
+    struct buffer content = {0};
+    if (buffer_reserve(&content, snapshot_size(before)) == 0) {
+        content.length = snapshot_read(before, content.bytes, snapshot_size(before), 0);
+        existing_adopt(keeper->index, buffer_slice(&content), false, NULL);
+    }
+    buffer_free(&content);
+    /* The order of frameworks is the file's. Where it is being written, that of what is written will do. */
+    keeper->publisher.judged = false;
     publish_settle(keeper, false);
 }
 

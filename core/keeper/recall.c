@@ -89,12 +89,22 @@ bool recall_run(const struct keeper *keeper, struct slice place, struct slice na
 
 struct saving {
     struct keeper *keeper;
-    const struct config *config; /* for which it is written */
+    struct config *config; /* for which it is written; a reference, so that no other is taken for it */
     struct cache_writer *writer;
     int64_t began_ns; /* of run_clock_ns */
     size_t left_out;
     bool all_told; /* the watch has told of every change so far, and all is settled */
 };
+
+/* Does the watch tell of every file of the run? */
+static bool is_watched(const struct member *member)
+{
+    bool all = atomic_load(&member->directory->watch_state) == WATCH_ACTIVE;
+    struct member_position position = {0};
+    for (const struct member *part; all && (part = member_next_child(member, &position));)
+        all = atomic_load(&part->directory->watch_state) == WATCH_ACTIVE;
+    return all;
+}
 
 /* May the run be taken for what its files say as long as they have these stamps? */
 static bool is_certain(const struct saving *saving, const struct run *run)
@@ -102,8 +112,7 @@ static bool is_certain(const struct saving *saving, const struct run *run)
     const struct member *member = run->owner;
     if (run->faults || member->unread || member->links)
         return false;
-    bool is_watched = saving->all_told && atomic_load(&member->directory->watch_state) == WATCH_ACTIVE;
-    if (member->was_fresh && !is_watched)
+    if (member->was_fresh && !(saving->all_told && is_watched(member)))
         return false;
     for (size_t file = 0; file < saving->keeper->plan->file_count; file++)
         if (run_stamps_are_fresh(run_stamp(run, file), 1, saving->began_ns))
@@ -150,13 +159,14 @@ static void save(struct keeper *keeper, bool all_told)
     size_t owed = keeper->read_since_saved;
     keeper->read_since_saved = 0;
     struct cache_kind kind = kind_of(keeper);
-    saving.config = keeper->config;
+    saving.config = config_ref(keeper->config);
     pthread_mutex_unlock(&keeper->lock);
     int error = cache_write_begin(keeper->cache_place, &kind, &saving.writer);
     if (error == 0) {
         save_all(&saving);
         error = cache_write_end(saving.writer);
     }
+    config_unref(saving.config);
     pthread_mutex_lock(&keeper->lock);
     keeper->read_since_saved += error ? owed : saving.left_out;
     pthread_mutex_unlock(&keeper->lock);

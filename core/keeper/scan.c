@@ -47,8 +47,8 @@ static size_t depth_of(const struct member *member)
     return depth;
 }
 
-/* What the layout makes of a directory in a member; false where it is of no concern. Of two layouts the one that
- * goes on from it counts: it is on the way to runs, and none itself. */
+/* What the layout makes of a directory in a member; false where it is of no concern. Of two layouts the one
+ * that goes on from it counts: it is on the way to runs, and none itself. */
 static bool role_of_entry(const struct keeper *keeper, const struct member *parent, const char *name,
                           enum member_role *role)
 {
@@ -261,20 +261,32 @@ static bool is_its_turn(struct keeper *keeper, const struct member *member)
     return (text_hash(slice_of(member->name)) + keeper->polls) % rounds == 0;
 }
 
-/* Looks at everything again, or just at what no watch tells of; and tries again to watch what could not be.
- */
+/* Tries again to reach and to watch what could not be; true where that is what was read anew. A watch may be
+ * lost without anything in the directory being changed. */
+static bool reach_again(struct keeper *keeper, struct member *member)
+{
+    if (member->unread || atomic_load(&member->directory->watch_state) == WATCH_NONE) {
+        member_read(keeper, member);
+        return true;
+    }
+    update_polling(keeper, member);
+    return false;
+}
+
+/* Looks at everything again, or just at what no watch tells of. */
 static void look_again(struct keeper *keeper, struct member *member, bool unwatched_only)
 {
     bool look = !unwatched_only || (member->unwatched && is_its_turn(keeper, member));
-    if (look && (member->unread || atomic_load(&member->directory->watch_state) == WATCH_NONE)) {
-        member_read(keeper, member);
+    if (look && reach_again(keeper, member))
         look = false;
-    }
     struct member_position position = {0};
     struct member *child;
     if (member->role == MEMBER_RUN) {
         while ((child = member_next_child(member, &position)))
-            look |= !unwatched_only || child->unwatched;
+            if (!unwatched_only || child->unwatched) {
+                reach_again(keeper, child);
+                look = true;
+            }
         if (look)
             run_read_if_changed(keeper, member);
         return;
@@ -394,6 +406,7 @@ void scan_empty(struct keeper *keeper)
 
 void scan_again(struct keeper *keeper)
 {
+    size_t read_before = keeper->read_since_saved, recalled_before = keeper->recalled;
     keeper->sweep = sweep_create(keeper);
     look_at_entries(keeper, keeper->root);
     struct sweep *sweep = keeper->sweep;
@@ -402,7 +415,7 @@ void scan_again(struct keeper *keeper)
     sweep_run(sweep);
     index_end_filling(keeper->index);
     log_info("%zu runs: %zu read, %zu from the index cache", index_count(keeper->index),
-             keeper->read_since_saved, keeper->recalled);
+             keeper->read_since_saved - read_before, keeper->recalled - recalled_before);
 }
 
 void scan_end(struct keeper *keeper)

@@ -234,6 +234,23 @@ static struct member *make_member(struct keeper *keeper, struct member *parent, 
     return member_create(keeper, parent, name, directory, MEMBER_RUN);
 }
 
+/* Are the files what the thread found? Directories in the run were not watched then; from here on they are.
+ */
+static bool is_still_so(struct keeper *keeper, struct member *member, const struct prospect *prospect)
+{
+    struct descriptor descriptor;
+    struct file_stamp stamps[RUN_FILES_AT_MOST];
+    if (prospect->error || prospect->state.is_fresh ||
+        source_borrow(keeper->source, member->directory, &descriptor) != 0)
+        return false;
+    scan_parts(keeper, member, descriptor.fd);
+    bool same = run_load_stamps(keeper->plan, descriptor.fd, stamps) == 0;
+    source_release(keeper->source, &descriptor);
+    for (size_t file = 0; same && file < keeper->plan->file_count; file++)
+        same = file_stamp_equal(&stamps[file], &prospect->state.stamps[file]);
+    return same;
+}
+
 static void settle(struct sweep *sweep, const struct group *group, const char *name,
                    struct prospect *prospect)
 {
@@ -247,13 +264,14 @@ static void settle(struct sweep *sweep, const struct group *group, const char *n
         scan_settle_entry(keeper, group->parent, name);
     if (member) {
         member->seen = group->listing;
-        keeper->recalled += prospect->is_recalled;
-        keeper->read_since_saved += prospect->state.is_run && !prospect->is_recalled;
-        /* Directories in the run were not watched when it was read. */
-        if (keeper->plan->has_directories || has_missed(keeper, member->directory))
+        bool same = !keeper->plan->has_directories || is_still_so(keeper, member, prospect);
+        if (!same || has_missed(keeper, member->directory)) {
             run_read(keeper, member);
-        else
+        } else {
+            keeper->recalled += prospect->is_recalled;
+            keeper->read_since_saved += prospect->state.is_run && !prospect->is_recalled;
             run_settle(keeper, member, prospect->error, &prospect->state);
+        }
     }
     if (prospect->is_recalled)
         free(prospect->state.fields.own);

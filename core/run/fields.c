@@ -21,6 +21,10 @@ struct value {
     bool is_present;
 };
 
+/* The years 1 to 9999, in seconds since 1970. */
+#define FIRST_EPOCH (-62135596800ll)
+#define END_EPOCH 253402300800ll
+
 /* So many, as most configurations have, are kept on the stack. */
 #define FEW_SLOTS 32
 
@@ -42,7 +46,7 @@ static void set_text(struct value *value, struct slice text)
 /* Seconds since 1970 as a time in UTC: "2025-10-15T08:50:59Z", with microseconds where there are any. */
 static void set_epoch(struct value *value, struct slice raw)
 {
-    char digits[48], text[64];
+    char digits[48], text[96];
     struct tm utc;
 
     if (raw.length >= sizeof(digits))
@@ -50,19 +54,21 @@ static void set_epoch(struct value *value, struct slice raw)
     memcpy(digits, raw.bytes, raw.length);
     digits[raw.length] = '\0';
     long double seconds = strtold(digits, NULL);
-    if (!(seconds > -62135596800.0L && seconds < 253402300800.0L)) /* the years 1 to 9999 */
+    if (!(seconds >= FIRST_EPOCH && seconds < END_EPOCH))
         return;
     int64_t whole = (int64_t)seconds - (seconds < (long double)(int64_t)seconds); /* rounded down */
     long microseconds = (long)((seconds - (long double)whole) * 1000000 + 0.5L);
     time_t at = (time_t)whole + microseconds / 1000000;
     microseconds %= 1000000;
-    if (!gmtime_r(&at, &utc))
+    if (at >= END_EPOCH || !gmtime_r(&at, &utc))
         return;
-    size_t length = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
+    /* %Y of strftime has no leading zeros. */
+    int length = snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d", utc.tm_year + 1900,
+                          utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
     if (microseconds)
-        snprintf(text + length, sizeof(text) - length, ".%06ldZ", microseconds);
+        snprintf(text + length, sizeof(text) - (size_t)length, ".%06ldZ", microseconds);
     else
-        snprintf(text + length, sizeof(text) - length, "Z");
+        snprintf(text + length, sizeof(text) - (size_t)length, "Z");
     set_text(value, slice_of(text));
 }
 

@@ -10,7 +10,7 @@
 
 /* Moves with every change of what is derived from the same bytes by the same configuration: fields that were
  * kept are not taken for true after it. */
-#define RUN_DERIVATION 2
+#define RUN_DERIVATION 3
 
 /* The values of a configuration's own fields, in its order. One block of memory. */
 struct run_own {

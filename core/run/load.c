@@ -260,17 +260,34 @@ bool run_stamps_are_fresh(const struct file_stamp *stamps, size_t count, int64_t
     return false;
 }
 
+/* Reads every file. One in a directory that can't be entered has a fault where another one makes this a run;
+ * where none does, nothing can be told. */
+static int load_files(const struct run_plan *plan, int run_fd, struct buffer *buffers, struct slice *contents,
+                      struct run_state *state)
+{
+    int locked = 0;
+
+    for (size_t file = 0; file < plan->file_count; file++) {
+        int result = load_file(plan, run_fd, file, &buffers[file], &contents[file], state);
+        if (result == -EACCES && plan->files[file].directory) {
+            state->faults[file].reason = run_file_fault(S_IFREG, EACCES);
+            locked = result;
+        } else if (result < 0) {
+            return result;
+        }
+    }
+    return state->is_run ? 0 : locked;
+}
+
 int run_load(const struct run_plan *plan, int run_fd, struct run_state *state)
 {
     struct buffer buffers[RUN_FILES_AT_MOST];
     struct slice contents[RUN_FILES_AT_MOST];
     int64_t began_ns = run_clock_ns();
-    int result = 0;
 
     memset(buffers, 0, plan->file_count * sizeof(*buffers));
     *state = (struct run_state){.file_count = plan->file_count};
-    for (size_t file = 0; file < plan->file_count && result == 0; file++)
-        result = load_file(plan, run_fd, file, &buffers[file], &contents[file], state);
+    int result = load_files(plan, run_fd, buffers, contents, state);
     if (result < 0)
         *state = (struct run_state){.file_count = plan->file_count};
     else if (state->is_run)

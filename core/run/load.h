@@ -34,8 +34,9 @@ struct run_state {
 };
 
 /* Reads the run in the directory run_fd (an O_PATH descriptor will do). 0 and state filled, to be freed with
- * run_state_free; a negative errno where the directory itself can't be searched, and -EMFILE, -ENFILE or
- * -ENOMEM where there was no room to look: then nothing is known of the run, and state is empty. */
+ * run_state_free; a negative errno where the directory itself can't be searched (or one in it, and no other
+ * file makes it a run), and -EMFILE, -ENFILE or -ENOMEM where there was no room to look: then nothing is
+ * known of the run, and state is empty. */
 int run_load(const struct run_plan *plan, int run_fd, struct run_state *state);
 /* Just the stamps, of as many files as the plan has, for telling whether anything changed. 0 or a negative
  * errno as above. */

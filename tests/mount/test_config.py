@@ -248,6 +248,22 @@ def test_the_manifest_may_have_another_name(mount, source):
     assert names(mounted, "tracked") == ["chatdev", "index.json", "runsfs.json"]
 
 
+@pytest.mark.parametrize("first, then", [({}, {"manifest": "index.json"}), ({"manifest": "index.json"}, {})])
+def test_another_manifest_waits_for_the_next_start(mount, source, first, then):
+    """Whether the edit names it, or takes the name away."""
+    configure(source, first)
+    write_run(source, "chatdev", "run-1")
+    mounted = mount(source)
+    name = first.get("manifest", "runs_manifest.json")
+    configure(mounted.runs, {**then, "views": {"by-day": "day"}})
+    assert "by-day" in os.listdir(mounted.path)
+    assert f"the manifest is called {name} until the next start" in mounted.log()
+    assert names(mounted, "tracked") == ["chatdev", *sorted([name, "runsfs.json"])]
+    configure(mounted.runs, {**first, "views": {"by-run": "run_id"}})
+    assert "by-run" in os.listdir(mounted.path)
+    assert mounted.log().count("until the next start") == 1
+
+
 def test_commands_follow_it(source):
     configure(source, documented("Sacred"))
     sacred_run(source, 1, "COMPLETED")

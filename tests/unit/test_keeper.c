@@ -5,6 +5,7 @@
  */
 #include "tests/unit/a_source.h"
 #include "core/base/memory.h"
+#include "core/keeper/keeper_internal.h"
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -240,6 +241,41 @@ static void test_changes_without_end(void **state)
     keeper_close(noting.keeper);
 }
 
+static size_t count_polled(struct keeper *keeper)
+{
+    struct keeper_report report;
+    keeper_note_all(keeper);
+    keeper_report(keeper, &report);
+    return report.polled;
+}
+
+/* Nothing that is told no more is taken for told, whether it changed or not: neither the directory of a run
+ * nor one in it. */
+static void test_watches_that_are_lost(void **state)
+{
+    (void)state;
+    make_run("a/1", "verified");
+    shell("mkdir a/1/files && mv a/1/metrics.json a/1/files/x.json");
+    shell("echo '{\"fields\": {\"status\": \"files/x.json#/verification_status\"}}' > runsfs.json");
+    shell("sleep 2.1"); /* neither is fresh: what did not change is not read again */
+    struct keeper *keeper = open_keeper(&(struct keeper_options){.read_only = true, .watch = WATCH_INOTIFY});
+    assert_int_equal(count_polled(keeper), 0);
+    struct member *run = index_first(keeper_lock(keeper))->owner, *part = member_child(run, "files");
+    keeper_unlock(keeper);
+    struct directory *lost[] = {run->directory, part->directory};
+    for (size_t i = 0; i < 2; i++) { /* for now */
+        watch_remove(keeper_watch(keeper), lost[i]);
+        assert_int_equal(count_polled(keeper), 0);
+        assert_int_equal(atomic_load(&lost[i]->watch_state), WATCH_ACTIVE);
+    }
+    for (size_t i = 0; i < 2; i++) { /* for good */
+        watch_remove(keeper_watch(keeper), lost[i]);
+        atomic_store(&lost[i]->watch_state, WATCH_FAILED);
+        assert_int_equal(count_polled(keeper), i + 1);
+    }
+    keeper_close(keeper);
+}
+
 static void test_a_source_that_can_not_be_listed_keeps_its_manifest(void **state)
 {
     (void)state;
@@ -259,6 +295,45 @@ static void test_a_source_that_can_not_be_listed_keeps_its_manifest(void **state
     shell("chmod 755 lost+found && grep -q a/2 runs_manifest.json");
 }
 
+/* Root may read anything: somebody else does it for him. */
+static int make_source_of_nobody(void **state)
+{
+    return make_source(state) || (geteuid() == 0 && (chown(source_path, 65534, 65534) || seteuid(65534)));
+}
+
+static int remove_source_of_nobody(void **state)
+{
+    return (getuid() == 0 && seteuid(0)) || remove_source(state);
+}
+
+/* One of a run's directories that can't be entered is a fault of the file in it: the run has others. */
+static void test_a_directory_in_a_run_that_can_not_be_entered(void **state)
+{
+    (void)state;
+    make_run("a/1", "verified");
+    shell("mkdir -p a/1/files a/2/files && echo '{\"status\": \"failed\"}' > a/1/files/x.json");
+    shell("cp a/1/files/x.json a/2/files");
+    shell(
+        "echo '{\"fields\": {\"status\": [\"files/x.json#/status\", \"metrics.json#/verification_status\"]}}'"
+        " > runsfs.json");
+    shell("chmod 0 a/1/files && sleep 2.1"); /* the configuration is not to be read again */
+    struct keeper *keeper = open_unwatched(true);
+    assert_runs(keeper, "a/1=verified a/2=failed ");
+    const struct run *run = index_first(keeper_lock(keeper));
+    assert_non_null(run->faults);
+    assert_string_equal(run->faults[run_plan_find(keeper_plan(keeper), "files", "x.json")].reason,
+                        "Permission denied");
+    keeper_unlock(keeper);
+    /* What was read of it before stays; where nothing else is known of the run as well. */
+    shell("chmod 755 a/1/files");
+    assert_runs(keeper, "a/1=failed a/2=failed ");
+    shell("chmod 0 a/1/files a/2/files");
+    assert_runs(keeper, "a/1=failed a/2=failed ");
+    shell("chmod 755 a/?/files && rm -r a/2/files");
+    assert_runs(keeper, "a/1=failed ");
+    keeper_close(keeper);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,8 +349,11 @@ int main(void)
                                         make_source, remove_source),
         cmocka_unit_test_setup_teardown(test_manifest_is_written_and_adopted, make_source, remove_source),
         cmocka_unit_test_setup_teardown(test_changes_without_end, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_watches_that_are_lost, make_source, remove_source),
         cmocka_unit_test_setup_teardown(test_a_source_that_can_not_be_listed_keeps_its_manifest, make_source,
                                         remove_source),
+        cmocka_unit_test_setup_teardown(test_a_directory_in_a_run_that_can_not_be_entered,
+                                        make_source_of_nobody, remove_source_of_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

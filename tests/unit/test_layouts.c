@@ -6,7 +6,6 @@
 #include "tests/unit/a_source.h"
 #include "core/base/memory.h"
 #include "core/manifest/snapshot.h"
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -184,6 +183,22 @@ static void test_a_file_in_a_directory_of_the_run(void **state)
     keeper_close(keeper);
 }
 
+/* The directory `name` in the first run, with a reference. */
+static struct directory *directory_in_run(struct keeper *keeper, const char *name)
+{
+    struct source *source = keeper_source(keeper);
+    struct attributes attributes;
+    struct descriptor descriptor;
+    struct directory *run = keeper_run_directory(keeper, index_first(keeper_lock(keeper)));
+    keeper_unlock(keeper);
+    assert_int_equal(source_borrow(source, run, &descriptor), 0);
+    assert_int_equal(source_stat_at(descriptor.fd, name, &attributes), 0);
+    source_release(source, &descriptor);
+    struct directory *directory = source_directory_at(source, run, name, &attributes.identity);
+    directory_unref(source, run);
+    return directory;
+}
+
 /* Who says so of the directory in the run tells of the run. */
 static void test_a_note_of_a_directory_of_the_run(void **state)
 {
@@ -192,21 +207,13 @@ static void test_a_note_of_a_directory_of_the_run(void **state)
     put("r/files/summary.json", "{\"state\": \"one\"}");
     struct keeper *keeper = open_unwatched();
     struct source *source = keeper_source(keeper);
-    char path[200];
-    struct attributes attributes;
-    struct index *index = keeper_lock(keeper);
-    struct directory *run = keeper_run_directory(keeper, index_first(index));
-    keeper_unlock(keeper);
-    snprintf(path, sizeof(path), "%s/r/files", source_path);
-    assert_int_equal(source_stat_at(AT_FDCWD, path, &attributes), 0);
-    struct directory *files = source_directory_at(source, run, "files", &attributes.identity);
+    struct directory *files = directory_in_run(keeper, "files");
     put("r/files/summary.json", "{\"state\": \"two\"}");
     keeper_note(keeper, files, "other");
     assert_int_equal(runs_in(keeper, "by-status", "one"), 1);
     keeper_note(keeper, files, "summary.json");
     assert_int_equal(runs_in(keeper, "by-status", "two"), 1);
     directory_unref(source, files);
-    directory_unref(source, run);
     keeper_close(keeper);
 }
 

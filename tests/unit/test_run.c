@@ -3,6 +3,7 @@
  */
 #include "tests/unit/run_fixture.h"
 #include <errno.h>
+#include <stdio.h>
 
 static const struct derivation derivations[] = {
     /* Each field from each of its places, and the defaults. */
@@ -152,11 +153,59 @@ static void test_a_faulty_file_counts_as_empty(void **state)
     }
 }
 
+/* Seconds since 1970, as times that stand in order as texts do. */
+static void test_epochs(void **state)
+{
+    static const struct {
+        const char *seconds, *text; /* NULL: absent */
+    } cases[] = {
+        {"0", "1970-01-01T00:00:00Z"},
+        {"-0.25", "1969-12-31T23:59:59.750000Z"},
+        {"1760605859.123456", "2025-10-16T09:10:59.123456Z"},
+        {"1760605859.9999999", "2025-10-16T09:11:00Z"},
+        {"1.760605859e9", "2025-10-16T09:10:59Z"},
+        {"-59011459200", "0100-01-01T00:00:00Z"},
+        {"-62135596799", "0001-01-01T00:00:01Z"},
+        {"-62135596801", NULL},
+        {"253402300799", "9999-12-31T23:59:59Z"},
+        {"253402300799.9999999", NULL},
+        {"253402300800", NULL},
+        {"1e400", NULL},
+        {"NaN", NULL},
+        {"-Infinity", NULL},
+        {"true", NULL},
+        {"\"0\"", NULL},
+    };
+    static const char text[] =
+        "{\"fields\": {\"start_time\": {\"from\": \"metrics.json#/t\", \"type\": \"epoch\"}}}";
+    struct config *config;
+    struct config_fault config_faults[CONFIG_FAULTS_AT_MOST];
+    size_t fault_count;
+
+    (void)state;
+    assert_int_equal(config_parse(slice_of(text), &config, config_faults, &fault_count), 0);
+    struct run_plan *plan = run_plan_create(config);
+    config_unref(config);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct run_fault faults[RUN_FILES_AT_MOST];
+        struct run_fields fields;
+        char content[64];
+        snprintf(content, sizeof(content), "{\"t\": %s}", cases[i].seconds);
+        assert_int_equal(
+            run_fields_derive(plan, (struct slice[]){slice_of(content), SLICE_ABSENT}, &fields, faults), 0);
+        if (!slice_equal(fields.start_time, slice_of(cases[i].text)))
+            fail_msg("%s: %s", cases[i].seconds, fields.start_time.bytes);
+        run_fields_free(&fields);
+    }
+    run_plan_free(plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fields_from_every_place),
         cmocka_unit_test(test_texts_keep_nul),
+        cmocka_unit_test(test_epochs),
         cmocka_unit_test(test_a_faulty_file_counts_as_empty),
     };
 

@@ -251,6 +251,34 @@ static void test_what_was_watched_becomes_certain(void **state)
     assert_status("2", "A", 1);
 }
 
+/* Also where fields come from files in directories of the run. */
+static void test_runs_with_directories(void **state)
+{
+    (void)state;
+    shell("for i in $(seq 200); do mkdir -p a/$i/files; echo '{\"s\": \"old\"}' > a/$i/files/x.json; done");
+    shell("echo '{\"fields\": {\"status\": \"files/x.json#/s\"}}' > runsfs.json");
+    wait_until_old();
+    struct buffer first = scan(KEEPER_CACHE_USE, 0), second = scan(KEEPER_CACHE_USE, 200);
+    assert_same(&first, &second);
+    buffer_free(&first);
+    shell("echo '{\"s\": \"new\"}' > a/7/files/x.json && rm -r a/8/files && mv a/9/files a/8");
+    struct keeper *keeper = open_cached(WATCH_INOTIFY, KEEPER_CACHE_USE);
+    assert_int_equal(keeper->recalled, 197);
+    assert_int_equal(keeper->read_since_saved, 2);
+    assert_int_equal(index_count(keeper->index), 199);
+    struct run *run = index_find(keeper->index, SLICE_LITERAL("a"), SLICE_LITERAL("7"));
+    assert_true(slice_equal(run->fields.status, SLICE_LITERAL("new")));
+    /* What was fresh is certain only where all of its directories are watched. */
+    struct member *part = member_child(run->owner, "files");
+    assert_int_equal(atomic_load(&part->directory->watch_state), WATCH_ACTIVE);
+    watch_remove(keeper->watch, part->directory);
+    assert_int_equal(keeper_start(keeper, NULL, NULL), 0);
+    wait_until_old();
+    keeper_close(keeper);
+    second = scan(KEEPER_CACHE_USE, 198);
+    buffer_free(&second);
+}
+
 static void test_a_damaged_cache_is_made_anew(void **state)
 {
     (void)state;
@@ -283,6 +311,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_every_change_is_seen, make_source, remove_source),
         cmocka_unit_test_setup_teardown(test_what_has_links_is_read, make_source, remove_source),
         cmocka_unit_test_setup_teardown(test_what_was_watched_becomes_certain, make_source, remove_source),
+        cmocka_unit_test_setup_teardown(test_runs_with_directories, make_source, remove_source),
         cmocka_unit_test_setup_teardown(test_a_damaged_cache_is_made_anew, make_source, remove_source),
         cmocka_unit_test_setup_teardown(test_no_cache_where_there_is_no_place, make_source, remove_source),
     };
