@@ -178,11 +178,21 @@ static void remember_end(const struct listing *listing)
         atomic_store(&node->end_offset, 0);
 }
 
+/* Removed while somebody is in it, a directory is empty, and the place in it that he had reached is none to
+ * some filesystems (of ext4 with EINVAL). */
+static int error_of_listing(const struct listing *listing)
+{
+    struct stat st;
+    int error = errno;
+    bool is_removed = error == ENOENT || (fstat(listing->fd, &st) == 0 && st.st_nlink == 0);
+    return is_removed ? 0 : -error;
+}
+
 static int listing_fill(struct listing *listing, off_t offset)
 {
     _Alignas(struct linux_dirent64) char list[LIST_BYTES];
     if (offset && lseek(listing->fd, offset, SEEK_SET) < 0)
-        return -errno;
+        return error_of_listing(listing);
     for (;;) {
         /* No more than will fit: a dirent is never smaller here than there, the plus form far larger there.
          */
@@ -192,7 +202,7 @@ static int listing_fill(struct listing *listing, off_t offset)
             ask = 300;
         long got = syscall(SYS_getdents64, listing->fd, list, ask);
         if (got < 0)
-            return errno == ENOENT ? 0 : -errno; /* removed while somebody is in it: empty */
+            return error_of_listing(listing);
         if (got == 0) {
             remember_end(listing);
             return 0;

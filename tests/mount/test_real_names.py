@@ -2,13 +2,14 @@
 
 import errno
 import os
+import shutil
 import stat
 import subprocess
 
 import pytest
 
 import mounting
-from helpers import assert_same_tree, poll
+from helpers import assert_same_tree, poll, together
 from syscalls import RENAME_EXCHANGE, RENAME_NOREPLACE, renameat2
 
 
@@ -68,6 +69,24 @@ def test_mkdir_and_rmdir(real):
     os.rmdir(real.runs / "directory")
     assert not (real.source / "directory").exists()
     assert os.stat(real.runs).st_nlink == os.stat(real.source).st_nlink
+
+
+@pytest.mark.parametrize("removed_at", ["runs", "source"])
+def test_a_directory_is_removed_while_it_is_listed(real, removed_at):
+    """From there on it is empty, as a plain one, or known to be gone."""
+    def remove():
+        path = getattr(real, removed_at) / "directory"
+        path.mkdir()
+        (path / "file").touch()
+        shutil.rmtree(path)
+
+    def look():
+        try:
+            os.listdir(real.runs / "directory")
+        except OSError as error:
+            assert error.errno in (errno.ENOENT, errno.ESTALE), error
+
+    together(remove, look, look, seconds=2)
 
 
 @pytest.mark.parametrize("target", ["file", "missing", "/", "/nowhere/at/all", "../..", "a" * 4000, "new\nline"])
