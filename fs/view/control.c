@@ -123,15 +123,18 @@ static void directory_of_control_lookup(struct fs *fs, fuse_req_t req, struct no
 
 /* ---- the files ---- */
 
+/* As soon as the reply is written, the kernel may forget the node; but who sends may look at the text until
+ * it returns. */
 static void report_read(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset,
                         struct fuse_file_info *fi)
 {
-    (void)fs;
     (void)fi;
     const struct report_node *report = (const struct report_node *)node;
     size_t at = (uint64_t)offset < report->length ? (size_t)offset : report->length;
     size_t left = report->length - at;
+    node_ref(&fs->nodes, node);
     fuse_reply_buf(req, report->text + at, left < size ? left : size);
+    node_unref(&fs->nodes, node);
 }
 
 static void report_lseek(struct fs *fs, fuse_req_t req, struct node *node, off_t offset, int whence,
