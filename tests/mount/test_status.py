@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from helpers import write_run
+from helpers import poll, write_run
 
 
 def some_runs(source):
@@ -58,14 +58,17 @@ def test_a_look_stays_as_it_was_for_who_has_it_open(mounted):
 @pytest.mark.parametrize("command", [["find", "."], ["find", ".", "-size", "+1M"], ["grep", "-r", "nothing", "."]],
                          ids=["names", "attributes", "content"])
 def test_what_was_looked_at_before_is_not_asked_for_again(mounted, command):
-    for _ in range(3):  # the second look still asks for the time of access, which the first has changed
+    def look():
+        """How many requests a look takes, below the views and in all."""
+        before = status(mounted)["requests"]
         subprocess.run(command, cwd=mounted.runs / "chatdev", check=False, capture_output=True)
-    before = status(mounted)["requests"]
-    subprocess.run(command, cwd=mounted.runs / "chatdev", check=False, capture_output=True)
-    after = status(mounted)["requests"]
-    # None but what finding the way there takes; every file and directory would be hundreds.
-    assert after["below_views"] - before["below_views"] <= 3
-    assert after["total"] > before["total"]
+        after = status(mounted)["requests"]
+        return after["below_views"] - before["below_views"], after["total"] - before["total"]
+
+    # The second look still asks for the time of access, which the first has changed; and the watch may be late to tell of the files' making.
+    # In the end none but what finding the way there takes; every file and directory would be hundreds.
+    assert poll(lambda: look()[0] <= 3)
+    assert look()[1] > 0
 
 
 def test_requests_are_counted_by_operation(mounted):
