@@ -77,6 +77,7 @@ struct config {
     /* Of files and fields: where it is the same in two configurations, so is what is derived of a run. Kept
      * fields of another fingerprint are not taken for true. */
     uint64_t fingerprint;
+    uint64_t text_hash; /* of the file's text, to tell one edit from the next; 0 for none */
 };
 
 /* What is wrong with a configuration. */

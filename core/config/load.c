@@ -33,6 +33,8 @@ int config_load(int directory_fd, struct config **config, struct config_fault *f
     *fault_count = 0;
     if (result == 0) {
         result = config_parse(buffer_slice(&text), config, faults, fault_count);
+        if (result == 0)
+            (*config)->text_hash = text_hash(buffer_slice(&text));
     } else if (result == -ENOENT) {
         *config = config_built_in();
         result = 0;

@@ -103,7 +103,7 @@ static int adopt_manifest(struct past_internal *past)
     if (error == 0) {
         if (!recorded.bytes)
             recorded = buffer_slice(&content);
-        enum existing_verdict verdict = existing_adopt(index, recorded, false, NULL);
+        enum existing_verdict verdict = existing_adopt(index, recorded, false, NULL, NULL);
         bool is_read = verdict != EXISTING_BROKEN && verdict != EXISTING_EMPTY;
         existing_keep_last_updated(index, is_read ? recorded : SLICE_LITERAL(""),
                                    past->is_dated ? &past->made_at : NULL);

@@ -34,11 +34,12 @@ struct keeper_options {
 
 /* Opens a source, scans it whole, adopts the manifest that stands there and, unless read_only, writes it
  * where it is not true. No thread runs yet. 0 and *keeper, to be closed with keeper_close; -errno of opening
- * the source; -EBADMSG where runsfs.json is broken, of which the log was told. A read_only keeper does without
- * it then. */
+ * the source; -EBADMSG where runsfs.json is broken, of which the log was told. A read_only keeper does
+ * without it then. */
 int keeper_open(const char *source_path, const struct keeper_options *options, struct keeper **keeper);
 /* Starts the watch and the thread that settles and writes. listener (may be NULL) is told every change from
- * the watch, after it was noted, on the watch's thread. */
+ * the watch, after it was noted, on the watch's thread; and of an overflow, on any thread and with the keeper
+ * locked, after an edit of runsfs.json: it notes what there is to do, and asks nothing of the keeper. */
 int keeper_start(struct keeper *keeper, watch_listener *listener, void *context);
 /* Ends the threads and writes the manifest if it is due, and the index cache if a run was read. The listener
  * is not called any more. Safe to call twice. */
@@ -93,8 +94,8 @@ struct run *keeper_run_of_directory(struct keeper *keeper, const struct director
  * holds the lock. */
 enum keeper_role { KEEPER_OUTSIDE, KEEPER_INNER, KEEPER_RUN };
 enum keeper_role keeper_role(struct keeper *keeper, const struct directory *directory);
-/* Is the directory `name` in directory one where a run can be, or is there such a one below it? The caller holds
- * the lock. */
+/* Is the directory `name` in directory one where a run can be, or is there such a one below it? The caller
+ * holds the lock. */
 bool keeper_leads_to_place(struct keeper *keeper, const struct directory *directory, const char *name);
 /* The manifest as it is now, and the stamp of the file if it holds just this (all zero otherwise). NULL where
  * something stands there that is no regular file. The caller unrefs. Takes the lock. */

@@ -60,7 +60,7 @@ struct keeper {
     pthread_mutex_t lock;
     struct member *root;
     size_t unwatched; /* members that are polled */
-    size_t unlisted;  /* members that can't be listed: the index misses what is in them */
+    size_t hiding;    /* members that hide runs: while there are any, the manifest is not written */
     unsigned polls;   /* counts polls up */
     unsigned listing; /* counts listings up, for member->seen */
     struct publisher publisher;
@@ -106,6 +106,8 @@ void links_finish(struct keeper *keeper);
 struct member *member_create(struct keeper *keeper, struct member *parent, const char *name,
                              struct directory *directory, enum member_role role);
 void member_drop(struct keeper *keeper, struct member *member);
+/* Are there runs in the manifest that nobody could look at, below the member? */
+void set_hides(struct keeper *keeper, struct member *member, bool hides);
 /* Decides anew whether the member is to be looked at without being told. */
 void update_polling(struct keeper *keeper, struct member *member);
 /* Notes whether the member could be reached; true where that is news. */
@@ -114,6 +116,8 @@ bool set_unread(struct keeper *keeper, struct member *member, bool unread);
 void member_watch(struct keeper *keeper, struct member *member, int fd);
 /* What the files of the run say, or the error of reading them, goes into the index. */
 void run_settle(struct keeper *keeper, struct member *member, int error, const struct run_state *state);
+/* Puts a run into the index whose directory could not be searched, with nothing that is known of it. */
+void run_put_unread(struct keeper *keeper, struct member *member);
 /* Reads the files of the run, and settles it. */
 void run_read(struct keeper *keeper, struct member *member);
 /* The same, if the files are not those that were read. */
@@ -173,6 +177,9 @@ void publish_settle(struct keeper *keeper, bool closed); /* the file was changed
 /* The index was emptied and filled again: what the manifest of before, which the file may not have yet, adds
  * to what the files say is taken over again. */
 void publish_adopt_again(struct keeper *keeper, const struct snapshot *before);
+/* Runs that the manifest has were not seen, and now are: what it adds to what their files say is taken over.
+ */
+void publish_adopt_seen(struct keeper *keeper);
 void publish_notice(struct keeper *keeper);    /* notes that the index changed */
 int64_t publish_due_ms(struct keeper *keeper); /* when to write, monotonic; -1 for never */
 /* Writes the file; gives up the lock while it does, and has it again on return. */

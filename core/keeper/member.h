@@ -18,18 +18,19 @@ enum member_role { MEMBER_ROOT, MEMBER_INNER, MEMBER_RUN, MEMBER_PART };
  * directory->keeper_data, which notes_lock guards.
  */
 struct member {
-    uint8_t role;                /* enum member_role */
-    bool noted;                  /* a whole look at it is in the queue */
-    bool dead;                   /* dropped while notes of it were in the queue: the last of them frees it */
-    bool unwatched;              /* polled: counted in keeper->unwatched */
-    bool unread;                 /* its files, or itself, could not be reached when last tried */
-    bool warned;                 /* an entry that could not be reached was logged */
-    bool unlisted;               /* it can't be listed; counted in keeper->unlisted */
-    bool was_fresh;              /* of MEMBER_RUN: a change may hide behind the stamps of its files */
-    bool links;                  /* of MEMBER_RUN: a file of it has other names */
-    unsigned queued;             /* notes of it in the queue */
-    unsigned seen;               /* the last listing of the parent in which it stood */
-    unsigned listing;            /* its own last listing, for the `seen` of what is in it */
+    uint8_t role;     /* enum member_role */
+    bool noted;       /* a whole look at it is in the queue */
+    bool dead;        /* dropped while notes of it were in the queue: the last of them frees it */
+    bool unwatched;   /* polled: counted in keeper->unwatched */
+    bool unread;      /* its files, or itself, could not be reached when last tried */
+    bool warned;      /* an entry that could not be reached was logged */
+    bool unlisted;    /* it can't be listed, of which the log was told */
+    bool hides;       /* the manifest has runs below it that were not seen; counted in keeper->hiding */
+    bool was_fresh;   /* of MEMBER_RUN: a change may hide behind the stamps of its files */
+    bool links;       /* of MEMBER_RUN: a file of it has other names */
+    unsigned queued;  /* notes of it in the queue */
+    unsigned seen;    /* the last listing of the parent in which it stood */
+    unsigned listing; /* its own last listing, for the `seen` of what is in it */
     struct directory *directory; /* a reference */
     struct member *parent;
     struct member *sibling;    /* the next in its chain of the parent's table */

@@ -9,6 +9,7 @@
  */
 #include "core/keeper/keeper_internal.h"
 #include "core/base/log.h"
+#include "core/base/memory.h"
 #include "core/manifest/file.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -20,22 +21,6 @@
 #define RETRY_LONGEST_MS 60000
 /* Corrections in a row, of what nobody's files changed, that are no mere coincidence. */
 #define CONFLICTS_BEFORE_YIELDING 4
-
-/* Is a directory not listed whose runs the manifest names? To write it would lose them. Others (lost+found)
- * don't matter. */
-static bool misses_runs(struct keeper *keeper)
-{
-    if (!keeper->unlisted)
-        return false;
-    /* Of a directory further up it is not known which frameworks are below it. */
-    if (config_greatest_depth(keeper->config) > 2)
-        return true;
-    struct member_position position = {0};
-    for (struct member *member; (member = member_next_child(keeper->root, &position));)
-        if (member->unlisted && index_names_framework(keeper->index, slice_of(member->name)))
-            return true;
-    return keeper->root->unlisted;
-}
 
 static void hold(struct publisher *publisher)
 {
@@ -134,16 +119,45 @@ static void yield_to_another(struct publisher *publisher, const char *name, bool
     publisher->not_before_ms = keeper_now_ms() + (doublings < 6 ? 1000 << doublings : RETRY_LONGEST_MS);
 }
 
+/* The manifest has an entry at path, and there is no such run. Is that so, or could it not be looked at? */
+static struct run *find_unseen(void *context, struct slice path)
+{
+    struct keeper *keeper = context;
+    struct member *member = keeper->root;
+    CLEANUP_FREE char *copy = memory_copy_text(path.bytes, path.length);
+    if (!config_is_run_path(keeper->config, copy) || config_is_excluded(keeper->config, copy))
+        return NULL;
+    char *rest = copy;
+    for (char *name; (name = strsep(&rest, "/"));) {
+        struct member *child = member_child(member, name);
+        if (!child && member->role != MEMBER_RUN && (member->unlisted || member->unread)) {
+            if (!member->hides)
+                log_error(
+                    "%s: the manifest has runs of it that can't be seen; it is not written until they can",
+                    *member->name ? member->name : "the source");
+            set_hides(keeper, member, true);
+        }
+        if (!child)
+            return NULL;
+        member = child;
+    }
+    if (member->role != MEMBER_RUN || member->run || !member->unread)
+        return NULL;
+    run_put_unread(keeper, member);
+    return member->run;
+}
+
 /* Somebody changed the file: adopts what it adds, and finds out whether it is to be written again. */
 static void settle_changed_file(struct keeper *keeper, bool closed)
 {
     struct publisher *publisher = &keeper->publisher;
     struct buffer content = {0};
     bool unchanged = index_generation(keeper->index) == publisher->written_generation;
+    struct existing_unseen unseen = {find_unseen, keeper};
     read_file(keeper, &content);
     if (publisher->finding == MANIFEST_TRUE) {
-        judge(keeper,
-              existing_adopt(keeper->index, buffer_slice(&content), publisher->adopted, &publisher->fault));
+        judge(keeper, existing_adopt(keeper->index, buffer_slice(&content), publisher->adopted, &unseen,
+                                     &publisher->fault));
         bool unfinished = publisher->finding == MANIFEST_BROKEN || publisher->finding == MANIFEST_EMPTY;
         if (unfinished && !closed && keeper->started)
             hold(publisher);
@@ -175,13 +189,20 @@ void publish_settle(struct keeper *keeper, bool closed)
 void publish_adopt_again(struct keeper *keeper, const struct snapshot *before)
 {
     struct buffer content = {0};
+    struct existing_unseen unseen = {find_unseen, keeper};
     if (buffer_reserve(&content, snapshot_size(before)) == 0) {
         content.length = snapshot_read(before, content.bytes, snapshot_size(before), 0);
-        existing_adopt(keeper->index, buffer_slice(&content), false, NULL);
+        existing_adopt(keeper->index, buffer_slice(&content), false, &unseen, NULL);
     }
     buffer_free(&content);
     /* The order of frameworks is the file's. Where it is being written, that of what is written will do. */
     keeper->publisher.judged = false;
+    publish_settle(keeper, false);
+}
+
+void publish_adopt_seen(struct keeper *keeper)
+{
+    keeper->publisher.judged = keeper->publisher.adopted = false;
     publish_settle(keeper, false);
 }
 
@@ -209,7 +230,7 @@ void publish_notice(struct keeper *keeper)
 int64_t publish_due_ms(struct keeper *keeper)
 {
     const struct publisher *publisher = &keeper->publisher;
-    if (!publisher->first_change_ms || keeper->options.read_only || misses_runs(keeper) ||
+    if (!publisher->first_change_ms || keeper->options.read_only || keeper->hiding ||
         publisher->finding == MANIFEST_NOT_A_FILE)
         return -1;
     int64_t due_ms = publisher->last_change_ms + LIMIT_MANIFEST_QUIET_MS;
@@ -282,7 +303,7 @@ int publish_write(struct keeper *keeper)
     struct publisher *publisher = &keeper->publisher;
     if (keeper->options.read_only || publisher->finding == MANIFEST_NOT_A_FILE)
         return 0;
-    if (misses_runs(keeper))
+    if (keeper->hiding) /* to write it would lose them */
         return -EACCES;
     struct snapshot *snapshot = snapshot_take(keeper->index);
     publisher->first_change_ms = publisher->last_change_ms = 0;

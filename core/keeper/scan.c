@@ -169,21 +169,17 @@ void scan_parts(struct keeper *keeper, struct member *run, int run_fd)
             settle_entry(keeper, run, plan->files[i].directory, run_fd);
 }
 
-/* Opens the directory of a member for listing. While one can't be, the manifest is not written: its runs
- * would be lost from it. */
+/* Opens the directory of a member for listing. */
 static DIR *open_list(struct keeper *keeper, struct member *member, int fd)
 {
     int list_fd = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
     if (!list && errno != ENOENT && !member->unlisted) {
-        log_error(
-            "%s: can't be listed (%s); its runs are not seen, and the manifest is not written meanwhile",
-            *member->name ? member->name : "the source", strerrordesc_np(errno));
+        log_error("%s: can't be listed (%s); what comes and goes there is not seen",
+                  *member->name ? member->name : "the source", strerrordesc_np(errno));
         member->unlisted = true;
-        keeper->unlisted++;
-    } else if (list && member->unlisted) {
+    } else if (list) {
         member->unlisted = false;
-        keeper->unlisted--;
     }
     update_polling(keeper, member);
     if (!list && list_fd >= 0)
@@ -250,6 +246,10 @@ static void look_at_entries(struct keeper *keeper, struct member *parent)
         sweep_run(sweep);
     settle_gone(keeper, parent);
     parent->warned &= parent->unread;
+    if (parent->hides && !parent->unread) {
+        set_hides(keeper, parent, false);
+        publish_adopt_seen(keeper);
+    }
 }
 
 /* Linked runs are many where a source was copied by links; they take turns. */

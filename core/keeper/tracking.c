@@ -18,7 +18,7 @@ void member_drop(struct keeper *keeper, struct member *member)
         index_remove(keeper->index, member->run);
     member_detach(member);
     keeper->unwatched -= member->unwatched;
-    keeper->unlisted -= member->unlisted;
+    keeper->hiding -= member->hides;
 
     pthread_mutex_lock(&keeper->notes_lock);
     if (member->directory->keeper_data == member)
@@ -43,6 +43,12 @@ struct member *member_create(struct keeper *keeper, struct member *parent, const
     directory->keeper_data = member;
     pthread_mutex_unlock(&keeper->notes_lock);
     return member;
+}
+
+void set_hides(struct keeper *keeper, struct member *member, bool hides)
+{
+    keeper->hiding += (size_t)hides - member->hides;
+    member->hides = hides;
 }
 
 void update_polling(struct keeper *keeper, struct member *member)
@@ -84,7 +90,8 @@ static void log_faults(const struct keeper *keeper, const struct member *member,
         member_append_path(member, &path);
         log_warning("%s/%s: %s; %s", path.bytes, keeper->plan->files[file].name, text,
                     member->run && member->run->has_good ? "the run keeps its last good values"
-                                                         : "the file counts as empty");
+                                                         : "it counts as empty, unless the manifest has "
+                                                           "good values of the run");
         buffer_free(&path);
     }
 }
@@ -113,6 +120,21 @@ void run_settle(struct keeper *keeper, struct member *member, int error, const s
         member->run = NULL;
     }
     update_polling(keeper, member);
+}
+
+void run_put_unread(struct keeper *keeper, struct member *member)
+{
+    static const struct slice none[RUN_FILES_AT_MOST];
+    struct run_state state = {.is_run = true, .file_count = keeper->plan->file_count};
+    state.faults[0].reason = "the run's directory can't be searched";
+    run_state_derive(keeper->plan, &state, none);
+    struct buffer scratch = {0};
+    bool changed;
+    member->run =
+        index_put(keeper->index, member_place(member, &scratch), slice_of(member->name), &state, &changed);
+    member->run->owner = member;
+    buffer_free(&scratch);
+    run_state_free(&state);
 }
 
 void run_read(struct keeper *keeper, struct member *member)

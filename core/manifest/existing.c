@@ -39,6 +39,7 @@ _Static_assert((int)ENTRY_COUNT <= MEMBERS_KNOWN && (int)TOP_COUNT <= MEMBERS_KN
 struct adoption {
     struct index *index;
     bool drop_missing;
+    const struct existing_unseen *unseen;
     bool is_manifest; /* of version 1.0 */
     bool changed;     /* something that the manifest shows */
 };
@@ -70,24 +71,44 @@ static struct run *find_by_path(struct index *index, struct slice path)
                       (struct slice){name, path.length - (size_t)(name - path.bytes)});
 }
 
-/* The run of which an entry speaks: by its path, else by its two names. */
-static struct run *find_run(struct index *index, const struct members *entry)
+/* The path that an entry gives, or one of its two names, as the disk has it. False where it gives none. */
+static bool path_of_entry(const struct members *entry, bool by_names, struct buffer *path)
 {
-    struct buffer text = {0}, name = {0}, framework = {0};
-    struct run *run = NULL;
-    struct slice path = text_of(&entry->known[ENTRY_PATH], &text);
-    if (path.bytes && utf8_take_file_name(path, &name))
-        run = find_by_path(index, buffer_slice(&name));
-    if (!run) {
+    struct buffer text = {0}, name = {0};
+    bool is_named = false;
+    buffer_clear(path);
+    if (!by_names) {
+        struct slice own = text_of(&entry->known[ENTRY_PATH], &text);
+        is_named = own.bytes && utf8_take_file_name(own, path);
+    } else {
         struct slice own = text_of(&entry->known[ENTRY_FRAMEWORK], &text);
-        bool named = own.bytes && utf8_take_file_name(own, &framework);
-        own = named ? text_of(&entry->known[ENTRY_RUN_ID], &text) : SLICE_ABSENT;
-        if (own.bytes && utf8_take_file_name(own, &name))
-            run = index_find(index, buffer_slice(&framework), buffer_slice(&name));
+        is_named = own.bytes && utf8_take_file_name(own, path);
+        own = is_named ? text_of(&entry->known[ENTRY_RUN_ID], &text) : SLICE_ABSENT;
+        is_named = own.bytes && utf8_take_file_name(own, &name);
+        buffer_append_byte(path, '/');
+        buffer_append_slice(path, buffer_slice(&name));
     }
     buffer_free(&text);
     buffer_free(&name);
-    buffer_free(&framework);
+    return is_named;
+}
+
+/* The run of which an entry speaks: by its path, else by its two names; *is_unseen where it was put in for
+ * the entry's sake. */
+static struct run *find_run(const struct adoption *adoption, const struct members *entry, bool *is_unseen)
+{
+    struct buffer path = {0};
+    struct run *run = NULL;
+    *is_unseen = false;
+    for (int by_names = 0; by_names <= 1 && !run; by_names++)
+        if (path_of_entry(entry, by_names, &path))
+            run = find_by_path(adoption->index, buffer_slice(&path));
+    for (int by_names = 0; by_names <= 1 && !run && adoption->unseen; by_names++)
+        if (path_of_entry(entry, by_names, &path)) {
+            run = adoption->unseen->run_of(adoption->unseen->context, buffer_slice(&path));
+            *is_unseen = run != NULL;
+        }
+    buffer_free(&path);
     return run;
 }
 
@@ -146,10 +167,12 @@ static bool adopt_added(const struct adoption *adoption, struct members *members
 
 static void adopt_entry(struct adoption *adoption, struct members *entry)
 {
-    struct run *run = find_run(adoption->index, entry);
+    bool is_unseen;
+    struct run *run = find_run(adoption, entry, &is_unseen);
     if (!run)
         return;
-    if (adoption->is_manifest && !adoption->drop_missing && !run->has_good)
+    adoption->changed |= is_unseen;
+    if (adoption->is_manifest && (is_unseen || !adoption->drop_missing) && !run->has_good)
         adopt_fields(adoption, run, entry);
     if ((entry->added_count > 0 || run_extras(run).bytes) &&
         adopt_added(adoption, entry, RENDER_DEPTH_ENTRY, run_extras_place(adoption->index, run))) {
@@ -290,9 +313,9 @@ static void report(struct run_fault *fault, const struct json_reader *reader)
 }
 
 enum existing_verdict existing_adopt(struct index *index, struct slice bytes, bool drop_missing,
-                                     struct run_fault *fault)
+                                     const struct existing_unseen *unseen, struct run_fault *fault)
 {
-    struct adoption adoption = {.index = index, .drop_missing = drop_missing};
+    struct adoption adoption = {.index = index, .drop_missing = drop_missing, .unseen = unseen};
     struct json_reader reader;
     struct members top = {0};
     enum existing_verdict verdict = EXISTING_FOREIGN;

@@ -18,14 +18,22 @@ enum existing_verdict {
     EXISTING_EMPTY,   /* nothing but white space */
 };
 
+/* Whom to ask of an entry without a run: is there one that could not be looked at? run_of is given the path
+ * below the source, as the disk has it, and returns the run, put into the index for the purpose, or NULL. */
+struct existing_unseen {
+    struct run *(*run_of)(void *context, struct slice path);
+    void *context;
+};
+
 /* Reads bytes (the file's whole content) into the index. An object that is EXISTING_FOREIGN still has its
  * added members and the order of its `frameworks` adopted, but what is not in it is not missed. After
  * EXISTING_BROKEN and EXISTING_EMPTY the index is as before. With drop_missing, added members that are in the
  * index and no longer in bytes are forgotten; those of an entry only where the entry is there (a writer that
  * forgot the run did not mean them). Without it (the first adoption) the values of entries are taken for runs
- * whose files can't be read and never could be. fault may be NULL. */
+ * whose files can't be read and never could be; and always for a run that unseen has just told of. unseen and
+ * fault may be NULL. */
 enum existing_verdict existing_adopt(struct index *index, struct slice bytes, bool drop_missing,
-                                     struct run_fault *fault);
+                                     const struct existing_unseen *unseen, struct run_fault *fault);
 /* To be called once the current snapshot stands on disk: its `frameworks` order is now the file's. */
 void existing_written(struct index *index);
 /* Undoes the move of last_updated, where the content came back to what `on_disk` says. Call with

@@ -53,16 +53,6 @@ static void set_times(struct run *run, struct slice start, struct slice end)
     run->fields.end_time = new_end;
 }
 
-bool index_names_framework(const struct index *index, struct slice name)
-{
-    struct framework *framework;
-    struct buffer text = {0};
-    utf8_append_file_name(&text, name);
-    HASH_FIND(hh, index->frameworks.by_text, text.bytes, text.length, framework);
-    buffer_free(&text);
-    return framework && framework->in_file;
-}
-
 struct slice run_framework(const struct run *run)
 {
     return run->place->framework->name;

@@ -94,8 +94,6 @@ struct timespec index_configured_at(const struct index *index);
 /* place: run_place of it. */
 struct run *index_find(struct index *index, struct slice place, struct slice name);
 size_t index_count(const struct index *index);
-/* Does the manifest on disk list the framework of that directory name? */
-bool index_names_framework(const struct index *index, struct slice name);
 /* Counts up with every change of anything that a manifest or a view shows. */
 uint64_t index_generation(const struct index *index);
 /* When that was: CLOCK_REALTIME, made strictly increasing. */

@@ -29,7 +29,7 @@ static void check_round(struct index *index)
     char *text = memory_alloc(size_bytes);
     require(snapshot_read(snapshot, text, size_bytes, 0) == size_bytes);
     uint64_t generation = index_generation(index);
-    require(existing_adopt(index, (struct slice){text, size_bytes}, true, NULL) == EXISTING_SAME);
+    require(existing_adopt(index, (struct slice){text, size_bytes}, true, NULL, NULL) == EXISTING_SAME);
     require(index_generation(index) == generation);
     struct snapshot *again = snapshot_take(index);
     require(again == snapshot);
@@ -46,9 +46,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size_bytes)
     put(index, "f", "b", false);
     put(index, "g", "a", false);
     put(index, "\xc3\xa9", "\x80", false);
-    existing_adopt(index, (struct slice){(const char *)data, size_bytes}, true, &fault);
+    existing_adopt(index, (struct slice){(const char *)data, size_bytes}, true, NULL, &fault);
     check_round(index);
-    existing_adopt(index, (struct slice){(const char *)data, size_bytes}, false, &fault);
+    existing_adopt(index, (struct slice){(const char *)data, size_bytes}, false, NULL, &fault);
     check_round(index);
     index_destroy(index);
     return 0;

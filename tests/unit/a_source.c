@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 char scratch_path[64], source_path[80], cache_path[80];
 
@@ -26,6 +27,16 @@ int remove_source(void **state)
     char command[96];
     snprintf(command, sizeof(command), "rm -rf -- '%s'", scratch_path);
     return system(command);
+}
+
+int make_source_of_nobody(void **state)
+{
+    return make_source(state) || (geteuid() == 0 && (chown(source_path, 65534, 65534) || seteuid(65534)));
+}
+
+int remove_source_of_nobody(void **state)
+{
+    return (getuid() == 0 && seteuid(0)) || remove_source(state);
 }
 
 void shell(const char *format, ...)

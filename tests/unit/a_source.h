@@ -22,6 +22,10 @@ extern char cache_path[80];   /* where an index cache may be made; not there yet
 /* Set-up and tear-down of a test, for cmocka; those of tests that have more to make call them. */
 int make_source(void **state);
 int remove_source(void **state);
+/* The same with a source of another user, as whom the test goes on where it runs as root, who may read
+ * anything. */
+int make_source_of_nobody(void **state);
+int remove_source_of_nobody(void **state);
 
 /* Runs a command of sh, which must succeed, in the source. */
 void shell(const char *format, ...) __attribute__((format(printf, 1, 2)));

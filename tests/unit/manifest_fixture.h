@@ -56,7 +56,7 @@ static inline char *manifest_text(struct index *index)
 
 static inline enum existing_verdict adopt(struct index *index, const char *text)
 {
-    return existing_adopt(index, slice_of(text), true, NULL);
+    return existing_adopt(index, slice_of(text), true, NULL, NULL);
 }
 
 #endif

@@ -101,10 +101,10 @@ static void a_fault_says_where(void **state)
     (void)state;
     struct index *index = index_create();
     struct run_fault fault;
-    assert_int_equal(existing_adopt(index, slice_of("{\n  \"runs\": [1 2]}"), true, &fault), EXISTING_BROKEN);
+    assert_int_equal(existing_adopt(index, slice_of("{\n  \"runs\": [1 2]}"), true, NULL, &fault), EXISTING_BROKEN);
     assert_non_null(fault.reason);
     assert_int_equal(fault.line, 2);
-    assert_int_equal(existing_adopt(index, slice_of("{}"), true, &fault), EXISTING_FOREIGN);
+    assert_int_equal(existing_adopt(index, slice_of("{}"), true, NULL, &fault), EXISTING_FOREIGN);
     assert_null(fault.reason);
     index_destroy(index);
 }
@@ -134,7 +134,7 @@ static void added_members_survive(void **state)
     /* Joined where none are to be forgotten, and forgotten where they are. */
     text = "{\"other\": 1, \"version\": \"1.0\", \"runs\": [{\"path\": \"f/a\", \"tag\": 2}], "
            "\"last_updated\": \"\"}";
-    existing_adopt(index, slice_of(text), false, NULL);
+    existing_adopt(index, slice_of(text), false, NULL, NULL);
     expect_contains(index, "\"tag\": 2,\n      \"e\\u00e9\": NaN\n    }", true);
     expect_contains(index, "\n  },\n  \"other\": 1\n}", true);
     adopt(index, "{\"version\": \"2.0\", \"mine\": 3}");
@@ -193,7 +193,7 @@ static void unreadable_runs_take_their_last_good_fields(void **state)
     /* A later writer is not believed what the files don't say. */
     adopt(index, text);
     assert_string_equal(find(index, "f", "bad")->fields.status.bytes, "pending");
-    existing_adopt(index, slice_of(text), false, NULL);
+    existing_adopt(index, slice_of(text), false, NULL, NULL);
     struct run *bad = find(index, "f", "bad"), *good = find(index, "f", "good");
     assert_null(bad->fields.start_time.bytes);
     assert_string_equal(bad->fields.end_time.bytes, "2026");
