@@ -124,10 +124,10 @@ static bool is_entry(const git_index_entry *entry, bool is_there, const git_oid 
     return is_there && entry->mode == (uint32_t)mode && git_oid_equal(&entry->id, id);
 }
 
-void user_index_keep_sparse(const struct user_index *user, struct change_list *changes)
+void user_index_keep_sparse(const struct user_index *user, struct change_list *changes, size_t from)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < changes->count; i++) {
+    size_t kept = from;
+    for (size_t i = from; i < changes->count; i++) {
         struct path_change change = changes->list[i];
         const git_index_entry *entry = git_index_get_bypath(user->index, change.path, 0);
         if (!change.has_new && entry && (entry->flags_extended & GIT_INDEX_ENTRY_SKIP_WORKTREE))
@@ -219,12 +219,14 @@ static void mark_racy(struct user_index *user)
     }
 }
 
-static int write_own(struct user_index *user)
+static int write_own(struct user_index *user, int shared)
 {
     mark_racy(user);
     if (git_index_write(user->index) != 0)
         return repository_result(-1);
-    return user->exists && chmod(user->own, user->stat.st_mode & 0777) != 0 ? -errno : 0;
+    if (user->exists && chmod(user->own, user->stat.st_mode & 0777) != 0)
+        return -errno;
+    return shared_adjust(shared, user->own);
 }
 
 int user_index_follow(struct committer *committer, struct user_index *user, const struct change_list *changes)
@@ -233,7 +235,7 @@ int user_index_follow(struct committer *committer, struct user_index *user, cons
     for (size_t i = 0; error == 0 && i < changes->count; i++)
         error = follow_one(user->index, &changes->list[i]);
     if (error == 0)
-        error = write_own(user);
+        error = write_own(user, committer->settings.shared);
     if (error == 0) {
         error = placing_begin(&user->placing, user->own, committer->index_path);
         user->own = NULL;
