@@ -136,6 +136,20 @@ static struct waiting **find_due(struct autocommit *autocommit, bool is_end, siz
     return due;
 }
 
+/* Does the manifest stand on disk as it is, or was that waited for in vain? */
+static bool is_manifest_ready(struct autocommit *autocommit)
+{
+    struct file_stamp on_disk;
+    snapshot_unref(keeper_manifest(autocommit->keeper, &on_disk));
+    bool is_written = on_disk.ino != 0;
+    if (autocommit->manifest_until_ms == 0)
+        autocommit->manifest_until_ms = autocommit_now_ms() + MANIFEST_PATIENCE_MS;
+    if (!is_written && autocommit_now_ms() < autocommit->manifest_until_ms)
+        return false;
+    autocommit->manifest_until_ms = 0;
+    return true;
+}
+
 /* Commits what is due. Returns when the next is (monotonic), or -1. */
 static int64_t commit_due(struct autocommit *autocommit, bool is_end)
 {
@@ -144,6 +158,10 @@ static int64_t commit_due(struct autocommit *autocommit, bool is_end)
     if (autocommit->is_blocked && !is_end && autocommit_now_ms() < autocommit->retry_at_ms)
         return autocommit->retry_at_ms;
     struct waiting **due = find_due(autocommit, is_end, &due_count, &next_ms);
+    if (due_count == 0 || (!is_end && !is_manifest_ready(autocommit))) {
+        free(due);
+        return due_count > 0 ? autocommit_now_ms() + MANIFEST_STEP_MS : next_ms;
+    }
     size_t batch = committer_batch(autocommit->committer, due_count);
     for (size_t at = 0; at < due_count; at += batch) {
         size_t count = due_count - at < batch ? due_count - at : batch;
@@ -156,8 +174,7 @@ static int64_t commit_due(struct autocommit *autocommit, bool is_end)
             break;
         }
     }
-    if (due_count > 0)
-        autocommit->rest_at_ms = autocommit_now_ms() + REST_MS;
+    autocommit->rest_at_ms = autocommit_now_ms() + REST_MS;
     free(due);
     return next_ms;
 }

@@ -15,6 +15,9 @@
 /* So long a run's files are to be at rest, and so long at most that is waited for. */
 #define QUIET_MS 1000
 #define DELAY_MS 30000
+/* The manifest on disk is waited for, so that it is what is committed; so long at most. */
+#define MANIFEST_STEP_MS 100
+#define MANIFEST_PATIENCE_MS 5000
 /* Where somebody else is at work on the repository. */
 #define PATIENCE_MS 3000
 #define LAST_PATIENCE_MS 1000
@@ -66,8 +69,9 @@ struct autocommit {
     size_t known_count;
     struct waiting *waiting;
     unsigned look;
-    int64_t rest_at_ms; /* -1: it rests */
-    bool is_blocked;    /* nothing can be committed until retry_at_ms */
+    int64_t manifest_until_ms; /* so long the manifest is waited for; 0: it is not */
+    int64_t rest_at_ms;        /* -1: it rests */
+    bool is_blocked;           /* nothing can be committed until retry_at_ms */
     int64_t retry_at_ms;
     unsigned retry_ms;
     char *last_error;

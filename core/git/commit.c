@@ -83,6 +83,8 @@ int committer_create(const struct committer_setup *setup, struct committer **cre
     if (error == 0 && (error = add_backends(committer)) != 0)
         repository_result(-1);
     if (error == 0)
+        error = user_index_lend(committer, NULL);
+    if (error == 0)
         *created = committer;
     else
         committer_free(committer);
@@ -308,11 +310,12 @@ static int try_once(struct attempt *attempt, struct settling *settling, bool *un
     if (error)
         return error;
     clean(attempt);
-    /* Before the files: libgit2 reads the index for their attributes, and has words of its own for one that
-     * it can't read. */
+    /* Before the files, whose attributes may be in it. */
     int64_t began_ms = commit_now_ms();
     error = user_index_load(committer, &attempt->user);
     attempt->user.load_ms = (unsigned)(commit_now_ms() - began_ms);
+    if (error == 0)
+        error = user_index_lend(committer, &attempt->user);
     if (error == 0)
         error = attempt_look(attempt);
     if (error || attempt->changes.count == 0)

@@ -231,6 +231,9 @@ int shared_adjust(int shared, const char *path);
  * any case. */
 int user_index_load(struct committer *committer, struct user_index *user);
 void user_index_free(struct user_index *user);
+/* Lends libgit2 what of it (NULL: nothing) counts for attributes, so that it neither reads the whole itself
+ * nor goes on by one that it read long ago. 0 or -errno. */
+int user_index_lend(struct committer *committer, const struct user_index *user);
 /* Takes the removals from number `from` on out of the changes of files that sparse-checkout(1) keeps out of
  * the working tree: these are not there, and yet not gone. */
 void user_index_keep_sparse(const struct user_index *user, struct change_list *changes, size_t from);

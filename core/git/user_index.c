@@ -8,6 +8,7 @@
 #include "core/git/commit_internal.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <git2/sys/repository.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,42 @@ int user_index_load(struct committer *committer, struct user_index *user)
     if (git_index_has_conflicts(user->index))
         return repository_fail(-EBUSY, "the index has conflicts: resolve them");
     return 0;
+}
+
+/* ---- attributes ---- */
+
+static bool is_attributes_file(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return strcmp(slash ? slash + 1 : path, ".gitattributes") == 0;
+}
+
+/* A .gitattributes of the index counts where there is none in the working tree; to libgit2 both would. */
+static int lend_attributes(git_index *lent, const struct repository *repository, const git_index_entry *entry)
+{
+    struct buffer path = {0};
+    struct stat info;
+    buffer_append_format(&path, "%s%s", repository_top(repository), entry->path);
+    bool is_there = lstat(path.bytes, &info) == 0;
+    buffer_free(&path);
+    return is_there ? 0 : git_index_add(lent, entry);
+}
+
+int user_index_lend(struct committer *committer, const struct user_index *user)
+{
+    git_index *lent;
+    int result = git_index_new(&lent);
+    if (result != 0)
+        return repository_result(result);
+    for (size_t i = 0; result == 0 && user && i < git_index_entrycount(user->index); i++) {
+        const git_index_entry *entry = git_index_get_byindex(user->index, i);
+        if (is_attributes_file(entry->path))
+            result = lend_attributes(lent, committer->repository, entry);
+    }
+    if (result == 0)
+        result = git_repository_set_index(committer->repository->handle, lent);
+    git_index_free(lent);
+    return repository_result(result) == 0 ? 0 : -EIO;
 }
 
 void user_index_free(struct user_index *user)
