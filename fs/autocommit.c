@@ -11,6 +11,7 @@
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,8 +232,8 @@ static int64_t rest(struct autocommit *autocommit, int64_t next_ms)
     int64_t *rest_at_ms = &autocommit->rest_at_ms;
     if (*rest_at_ms >= 0 && *rest_at_ms <= autocommit_now_ms()) {
         *rest_at_ms = -1;
-        if (autocommit->committer)
-            committer_rest(autocommit->committer);
+        autocommit_close(autocommit);
+        malloc_trim(0);
     }
     return *rest_at_ms >= 0 && (next_ms < 0 || *rest_at_ms < next_ms) ? *rest_at_ms : next_ms;
 }
@@ -282,7 +283,6 @@ int autocommit_create(struct keeper *keeper, const char *source_path, struct aut
     pthread_condattr_destroy(&monotonic);
     repositories_begin(autocommit->is_root);
     autocommit->source_path = memory_copy_text(source_path, strlen(source_path));
-    autocommit->rest_at_ms = -1;
     int error = prepare(autocommit);
     if (error) {
         fprintf(stderr, "runsfs: autocommit: %s: %s\n", source_path, repository_error());

@@ -23,7 +23,7 @@
 #define LAST_PATIENCE_MS 1000
 #define RETRY_FIRST_MS 1000
 #define RETRY_LONGEST_MS 60000
-/* So long after the last work the memory for it is given back. */
+/* So long after the last work the repository is closed: in a large one that is 100 MB. */
 #define REST_MS 30000
 /* At the end no more than this is spent; the next mount does the rest. */
 #define END_MS 30000
@@ -50,7 +50,7 @@ struct waiting {
 struct autocommit {
     struct keeper *keeper;
     char *source_path;
-    struct repository *repository; /* NULL: it can't be opened */
+    struct repository *repository; /* NULL: it is not open */
     struct stat directory;         /* of the repository, when it was opened */
     struct committer *committer;
     struct config *config; /* of the last look */
@@ -87,7 +87,7 @@ int autocommit_find_owner(struct autocommit *autocommit);
 /* Opens the repository; with the owner's rights. 0 or -errno, of which repository_error tells. */
 int autocommit_open(struct autocommit *autocommit);
 void autocommit_close(struct autocommit *autocommit);
-/* Opens it anew where it is not the one that was opened, as it was. 0 or -errno. */
+/* Opens it where it is not open, or not any more what was opened, as that was. 0 or -errno. */
 int autocommit_renew(struct autocommit *autocommit);
 
 /* ---- autocommit_due.c: called by the thread alone ---- */

@@ -65,6 +65,8 @@ int autocommit_open(struct autocommit *autocommit)
         error = committer_create(&setup, &autocommit->committer);
     if (error)
         autocommit_close(autocommit);
+    else
+        autocommit->rest_at_ms = autocommit_now_ms() + REST_MS;
     return error;
 }
 
@@ -89,6 +91,5 @@ int autocommit_renew(struct autocommit *autocommit)
     if (autocommit->repository && is_still_there(autocommit))
         return 0;
     autocommit_close(autocommit);
-    autocommit->has_tip = false;
     return autocommit_open(autocommit);
 }

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <git2/sys/mempack.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,19 +90,13 @@ int committer_create(const struct committer_setup *setup, struct committer **cre
     return error;
 }
 
-/* All that can be read again. */
-static void forget_tip(struct committer *committer)
-{
-    base_drop(committer); /* before the deriver, of whose rules it is */
-    tip_forget(committer);
-    head_free(&committer->looked_at);
-}
-
 void committer_free(struct committer *committer)
 {
     if (!committer)
         return;
-    forget_tip(committer);
+    base_drop(committer); /* before the deriver, of whose rules it is */
+    tip_forget(committer);
+    head_free(&committer->looked_at);
     deriver_free(committer->deriver);
     if (committer->memory) /* the database's, which goes on without what is in it */
         git_mempack_reset(committer->memory);
@@ -116,14 +109,6 @@ void committer_free(struct committer *committer)
     for (size_t i = 0; i < RECENT_COMMITS; i++)
         free(committer->recent[i].branch);
     free(committer);
-}
-
-void committer_rest(struct committer *committer)
-{
-    forget_tip(committer);
-    deriver_free(committer->deriver);
-    committer->deriver = deriver_create(committer->repository);
-    malloc_trim(0);
 }
 
 /* ---- looks ---- */
@@ -337,19 +322,10 @@ static int try_once(struct attempt *attempt, struct settling *settling, bool *un
     return error ? error : 1;
 }
 
-static bool is_restless(const struct attempt_run *runs, size_t count)
+static int fail_busy(const struct committer *committer, struct attempt_run *runs, size_t count)
 {
-    return count == 1 && runs[0].restless > 0;
-}
-
-static int fail_busy(const struct committer *committer, const struct attempt_run *runs, size_t count)
-{
-    if (is_restless(runs, count)) {
-        struct run_to_commit *run = runs[0].run;
-        struct buffer text = {0};
-        buffer_append_format(&text, "%s: its files change all the time", run->path);
-        run->result = -ETXTBSY;
-        run->text = text.bytes;
+    if (count == 1 && runs[0].restless > 0) {
+        attempt_give_up(&runs[0]);
         return 0;
     }
     return repository_fail(

@@ -34,8 +34,6 @@ struct committer_setup {
 /* 0 and *committer; -errno, of which repository_error tells. */
 int committer_create(const struct committer_setup *setup, struct committer **committer);
 void committer_free(struct committer *committer); /* may be NULL */
-/* Gives back the memory that only a burst of commits needs; the next begins by deriving the tip anew. */
-void committer_rest(struct committer *committer);
 
 /* May there be commits now? 0; -EBUSY during a merge and the like; -ENOTSUP where it takes what is not done
  * here; repository_error has the line. */

@@ -148,6 +148,8 @@ struct attempt {
 /* Looks at the files of all runs that have no result yet. 0, also where none is to be in the commit; -EAGAIN;
  * -errno. */
 int attempt_look(struct attempt *attempt);
+/* The run has its result: its files change all the time. */
+void attempt_give_up(struct attempt_run *run);
 /* How many are to be in the commit? */
 size_t attempt_count(const struct attempt *attempt);
 /* Gives those whose JSON is broken in the new tree their result: they are not in the commit. Returns how

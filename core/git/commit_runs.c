@@ -17,8 +17,8 @@ static void set_result(struct attempt_run *run, int result, const char *text)
 {
     run->is_in = false;
     run->run->result = result;
-    if (text)
-        run->run->text = memory_copy_text(text, strlen(text));
+    free(run->run->text); /* the line of an attempt before */
+    run->run->text = memory_copy_text(text, strlen(text));
 }
 
 /* What has to do with the process as a whole, and may be better in a moment. */
@@ -27,15 +27,20 @@ static bool is_passing(int error)
     return error == -EMFILE || error == -ENFILE || error == -ENOMEM;
 }
 
-/* The files changed while they were looked at. */
-static int note_restless(const struct attempt *attempt, struct attempt_run *run)
+void attempt_give_up(struct attempt_run *run)
 {
     struct buffer text = {0};
-    if (++run->restless < RESTLESS_ATTEMPTS || attempt->run_count == 1)
-        return -EAGAIN;
     buffer_append_format(&text, "%s: its files change all the time", run->run->path);
     set_result(run, -ETXTBSY, text.bytes);
     buffer_free(&text);
+}
+
+/* The files changed while they were looked at. */
+static int note_restless(const struct attempt *attempt, struct attempt_run *run)
+{
+    if (++run->restless < RESTLESS_ATTEMPTS || attempt->run_count == 1)
+        return -EAGAIN;
+    attempt_give_up(run);
     return 0;
 }
 
