@@ -3,12 +3,15 @@
  * runs with those of the branch's tip, waits until the files of those that differ have come to rest (several
  * are written one after another, and are to be one commit), and commits each. While nothing is due it sleeps.
  *
+ * Where very many are due at once in a source of many runs, some at a time share a commit (committer_batch).
+ *
  * What the tip has is kept as two hashes a run, not as an index: that is 16 bytes.
  */
 #include "fs/autocommit_internal.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,23 +27,23 @@ int64_t autocommit_now_ms(void)
 
 /* ---- commits ---- */
 
-/* The log is told of each trouble once. */
-static void tell(struct autocommit *autocommit, const char *path)
+/* The log is told of each trouble once: *told is what it was told last. */
+static void tell(char **told, const char *path, const char *words)
 {
     struct buffer line = {0};
-    buffer_append_format(&line, "autocommit: %s%s%s", path ? path : "", path ? ": " : "", repository_error());
-    if (autocommit->last_error && strcmp(autocommit->last_error, line.bytes) == 0) {
+    buffer_append_format(&line, "autocommit: %s%s%s", path ? path : "", path ? ": " : "", words);
+    if (*told && strcmp(*told, line.bytes) == 0) {
         buffer_free(&line);
         return;
     }
     log_error("%s", line.bytes);
-    free(autocommit->last_error);
-    autocommit->last_error = line.bytes;
+    free(*told);
+    *told = line.bytes;
 }
 
 static void block(struct autocommit *autocommit)
 {
-    tell(autocommit, NULL);
+    tell(&autocommit->last_error, NULL, repository_error());
     autocommit->retry_ms = autocommit->retry_ms ? autocommit->retry_ms * 2 : RETRY_FIRST_MS;
     if (autocommit->retry_ms > RETRY_LONGEST_MS)
         autocommit->retry_ms = RETRY_LONGEST_MS;
@@ -56,32 +59,40 @@ static void unblock(struct autocommit *autocommit)
     autocommit->last_error = NULL;
 }
 
-/* Is the trouble this run's alone? Then the others have their turn. */
-static bool is_of_run(int error)
+/* What became of one run. */
+static void take_result(struct autocommit *autocommit, struct waiting *waiting, struct run_to_commit *run)
 {
-    return error == -EBADMSG || error == -EACCES || error == -ETXTBSY;
-}
-
-static int commit_waiting(struct autocommit *autocommit, struct waiting *waiting, bool is_end)
-{
-    struct commit_made made;
-    int result = commit_run(autocommit->committer, autocommit->config, waiting->path,
-                            is_end ? LAST_PATIENCE_MS : PATIENCE_MS, &made);
-    if (result == 1) {
-        log_info("committed %s", made.message);
-        free(made.message);
-        unblock(autocommit);
+    if (run->result == 1) {
+        log_info("committed %s", run->text);
         autocommit_forget(autocommit, waiting);
-    } else if (result == 0 || is_of_run(result)) {
-        if (result < 0)
-            tell(autocommit, waiting->path);
-        waiting->is_tried = result != -ETXTBSY;
+    } else {
+        if (run->result < 0)
+            tell(&waiting->told, waiting->path, run->text);
+        waiting->is_tried = run->result != -ETXTBSY;
         waiting->since_ms = autocommit_now_ms(); /* what never rests is waited for again */
         waiting->due_ms = waiting->since_ms + QUIET_MS;
-    } else {
-        block(autocommit);
     }
-    return result;
+    free(run->text);
+}
+
+/* Runs that are due, as many as are to share a commit. 0; -errno where nothing can be committed. */
+static int commit_together(struct autocommit *autocommit, struct waiting **due, size_t count, bool is_end)
+{
+    struct object_id id;
+    struct run_to_commit *runs = memory_alloc_zeroed(count, sizeof(*runs));
+    for (size_t i = 0; i < count; i++)
+        runs[i].path = due[i]->path;
+    int result = commit_runs(autocommit->committer, autocommit->config, runs, count,
+                             is_end ? LAST_PATIENCE_MS : PATIENCE_MS, &id);
+    if (result < 0)
+        block(autocommit);
+    else if (result == 1)
+        unblock(autocommit);
+    for (size_t i = 0; i < count; i++)
+        if (result >= 0 || runs[i].result < 0)
+            take_result(autocommit, due[i], &runs[i]);
+    free(runs);
+    return result < 0 ? result : 0;
 }
 
 /* When the run is to be committed; is_end: now. */
@@ -103,13 +114,14 @@ static bool is_stopping(struct autocommit *autocommit)
     return stopping;
 }
 
-/* Commits what is due. Returns when the next is (monotonic), or -1. */
-static int64_t commit_due(struct autocommit *autocommit, bool is_end)
+/* Those that are due, in their order; *next_ms is when the next is (monotonic), or -1. The list is the
+ * caller's. */
+static struct waiting **find_due(struct autocommit *autocommit, bool is_end, size_t *count, int64_t *next_ms)
 {
     struct waiting *waiting, *next;
-    int64_t next_ms = -1, end_ms = autocommit_now_ms() + END_MS;
-    if (autocommit->is_blocked && !is_end && autocommit_now_ms() < autocommit->retry_at_ms)
-        return autocommit->retry_at_ms;
+    struct waiting **due = memory_alloc((HASH_COUNT(autocommit->waiting) + 1) * sizeof(*due));
+    *count = 0;
+    *next_ms = -1;
     HASH_SRT(hh, autocommit->waiting, autocommit_compare_waiting);
     HASH_ITER(hh, autocommit->waiting, waiting, next)
     {
@@ -117,16 +129,54 @@ static int64_t commit_due(struct autocommit *autocommit, bool is_end)
             continue;
         if (is_end || waiting->due_ms <= autocommit_now_ms())
             waiting->due_ms = due_ms(autocommit, waiting, is_end);
-        if (waiting->due_ms > autocommit_now_ms()) {
-            next_ms = next_ms < 0 || waiting->due_ms < next_ms ? waiting->due_ms : next_ms;
-            continue;
-        }
-        int result = commit_waiting(autocommit, waiting, is_end);
-        if (autocommit->is_blocked && result < 0 && !is_of_run(result))
-            return autocommit->retry_at_ms;
-        if (is_end ? autocommit_now_ms() > end_ms : is_stopping(autocommit))
-            break;
+        if (waiting->due_ms <= autocommit_now_ms())
+            due[(*count)++] = waiting;
+        else
+            *next_ms = *next_ms < 0 || waiting->due_ms < *next_ms ? waiting->due_ms : *next_ms;
     }
+    return due;
+}
+
+/* Does the manifest stand on disk as it is, or was that waited for in vain? */
+static bool is_manifest_ready(struct autocommit *autocommit)
+{
+    struct file_stamp on_disk;
+    snapshot_unref(keeper_manifest(autocommit->keeper, &on_disk));
+    bool is_written = on_disk.ino != 0;
+    if (autocommit->manifest_until_ms == 0)
+        autocommit->manifest_until_ms = autocommit_now_ms() + MANIFEST_PATIENCE_MS;
+    if (!is_written && autocommit_now_ms() < autocommit->manifest_until_ms)
+        return false;
+    autocommit->manifest_until_ms = 0;
+    return true;
+}
+
+/* Commits what is due. Returns when the next is (monotonic), or -1. */
+static int64_t commit_due(struct autocommit *autocommit, bool is_end)
+{
+    size_t due_count;
+    int64_t next_ms, end_ms = autocommit_now_ms() + END_MS;
+    if (autocommit->is_blocked && !is_end && autocommit_now_ms() < autocommit->retry_at_ms)
+        return autocommit->retry_at_ms;
+    struct waiting **due = find_due(autocommit, is_end, &due_count, &next_ms);
+    if (due_count == 0 || (!is_end && !is_manifest_ready(autocommit))) {
+        free(due);
+        return due_count > 0 ? autocommit_now_ms() + MANIFEST_STEP_MS : next_ms;
+    }
+    size_t batch = committer_batch(autocommit->committer, due_count);
+    for (size_t at = 0; at < due_count; at += batch) {
+        size_t count = due_count - at < batch ? due_count - at : batch;
+        if (commit_together(autocommit, due + at, count, is_end) != 0) {
+            next_ms = autocommit->retry_at_ms;
+            break;
+        }
+        if (is_end ? autocommit_now_ms() > end_ms : is_stopping(autocommit)) {
+            next_ms = autocommit_now_ms();
+            break;
+        }
+    }
+    autocommit->rest_at_ms = autocommit_now_ms() + REST_MS;
+    free(due);
     return next_ms;
 }
 
@@ -167,11 +217,25 @@ static bool wait_for_work(struct autocommit *autocommit, int64_t next_ms)
 
 static int64_t work(struct autocommit *autocommit, bool is_end)
 {
-    int error = autocommit_look_at_runs(autocommit);
+    int error = autocommit_renew(autocommit);
+    if (error == 0)
+        error = autocommit_look_at_runs(autocommit);
     if (error == 0)
         return commit_due(autocommit, is_end);
     block(autocommit);
     return autocommit->retry_at_ms;
+}
+
+/* Gives memory back, if it is time. Returns when there is something to do. */
+static int64_t rest(struct autocommit *autocommit, int64_t next_ms)
+{
+    int64_t *rest_at_ms = &autocommit->rest_at_ms;
+    if (*rest_at_ms >= 0 && *rest_at_ms <= autocommit_now_ms()) {
+        *rest_at_ms = -1;
+        autocommit_close(autocommit);
+        malloc_trim(0);
+    }
+    return *rest_at_ms >= 0 && (next_ms < 0 || *rest_at_ms < next_ms) ? *rest_at_ms : next_ms;
 }
 
 static void *autocommit_thread(void *context)
@@ -183,7 +247,7 @@ static void *autocommit_thread(void *context)
         owner_assume(&autocommit->owner);
     int64_t next_ms;
     do
-        next_ms = work(autocommit, false);
+        next_ms = rest(autocommit, work(autocommit, false));
     while (wait_for_work(autocommit, next_ms));
     work(autocommit, true);
     return NULL;
@@ -191,50 +255,16 @@ static void *autocommit_thread(void *context)
 
 /* ---- life ---- */
 
-static void warn(const char *line, void *context)
+static int prepare(struct autocommit *autocommit)
 {
-    (void)context;
-    log_warning("autocommit: %s", line);
-}
-
-/* Opens it by the rights and the configuration of its owner. */
-static int open_repository(struct autocommit *autocommit, const char *source_path)
-{
-    struct stat info;
-    int error = repository_open(source_path, &autocommit->repository);
-    if (error || !autocommit->is_root)
-        return error;
-    if (stat(repository_directory(autocommit->repository), &info) != 0)
-        return -errno;
-    owner_set(&autocommit->owner, info.st_uid, info.st_gid);
-    const char *own_home = getenv("HOME");
-    repository_close(autocommit->repository);
-    autocommit->repository = NULL;
-    repositories_set_home(info.st_uid == 0 && own_home ? own_home : autocommit->owner.home);
-    owner_assume(&autocommit->owner); /* a configuration may name other files to be read */
-    error = repository_open(source_path, &autocommit->repository);
-    owner_restore(&autocommit->owner);
-    return error;
-}
-
-static int prepare(struct autocommit *autocommit, const char *source_path)
-{
-    int error = open_repository(autocommit, source_path);
-    if (error)
-        return error;
-    const struct committer_setup setup = {
-        .repository = autocommit->repository,
-        .source_path = source_path,
-        .source_fd = source_root_fd(keeper_source(autocommit->keeper)),
-        .manifest_name = keeper_manifest_name(autocommit->keeper),
-        .warn = warn,
-    };
-    error = committer_create(&setup, &autocommit->committer);
-    if (error)
-        return error;
-    if (autocommit->is_root)
-        owner_assume(&autocommit->owner);
-    error = committer_check(autocommit->committer);
+    int error = autocommit_find_owner(autocommit);
+    if (autocommit->is_root && error == 0)
+        owner_assume(&autocommit->owner); /* a configuration may name other files to be read */
+    repository_guard_begin();
+    error = autocommit_open(autocommit);
+    if (error == 0)
+        error = committer_check(autocommit->committer);
+    repository_guard_end();
     if (autocommit->is_root)
         owner_restore(&autocommit->owner);
     return error == -EBUSY ? 0 : error;
@@ -252,7 +282,8 @@ int autocommit_create(struct keeper *keeper, const char *source_path, struct aut
     pthread_cond_init(&autocommit->wake, &monotonic);
     pthread_condattr_destroy(&monotonic);
     repositories_begin(autocommit->is_root);
-    int error = prepare(autocommit, source_path);
+    autocommit->source_path = memory_copy_text(source_path, strlen(source_path));
+    int error = prepare(autocommit);
     if (error) {
         fprintf(stderr, "runsfs: autocommit: %s: %s\n", source_path, repository_error());
         autocommit_free(autocommit);
@@ -300,11 +331,11 @@ void autocommit_free(struct autocommit *autocommit)
         autocommit_forget(autocommit, waiting);
     }
     config_unref(autocommit->config);
-    committer_free(autocommit->committer);
-    repository_close(autocommit->repository);
+    autocommit_close(autocommit);
     pthread_mutex_destroy(&autocommit->lock);
     pthread_cond_destroy(&autocommit->wake);
     free(autocommit->known);
     free(autocommit->last_error);
+    free(autocommit->source_path);
     free(autocommit);
 }

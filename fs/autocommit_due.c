@@ -41,19 +41,15 @@ static void take_known(struct autocommit *autocommit, struct index *index)
 static int look_at_tip(struct autocommit *autocommit)
 {
     struct object_id tip;
-    struct commit commit = {0};
-    struct past *past;
+    struct index *runs;
     int error = committer_tip(autocommit->committer, &tip);
     if (error || (autocommit->has_tip && object_id_equal(&tip, &autocommit->tip)))
         return error;
-    if (!object_id_is_none(&tip))
-        error = commit_read(autocommit->repository, &tip, &commit);
-    if (error == 0)
-        error = past_create(committer_deriver(autocommit->committer), &commit.tree, NULL, &past);
+    error = committer_runs(autocommit->committer, &runs);
+    autocommit->rest_at_ms = autocommit_now_ms() + REST_MS;
     if (error)
         return error;
-    take_known(autocommit, past->index);
-    past_free(past);
+    take_known(autocommit, runs);
     autocommit->tip = tip;
     autocommit->has_tip = true;
     return 0;
@@ -73,6 +69,7 @@ void autocommit_forget(struct autocommit *autocommit, struct waiting *waiting)
 {
     HASH_DEL(autocommit->waiting, waiting);
     free(waiting->path);
+    free(waiting->told);
     slice_free(&waiting->end_time);
     slice_free(&waiting->name);
     free(waiting);

@@ -8,7 +8,6 @@
 #include "fs/autocommit.h"
 #include "fs/owner.h"
 #include "core/git/commit.h"
-#include "core/git/past.h"
 #include <uthash.h>
 
 /* Changes come in bursts: so long after the first is looked at what they are. */
@@ -16,11 +15,16 @@
 /* So long a run's files are to be at rest, and so long at most that is waited for. */
 #define QUIET_MS 1000
 #define DELAY_MS 30000
+/* The manifest on disk is waited for, so that it is what is committed; so long at most. */
+#define MANIFEST_STEP_MS 100
+#define MANIFEST_PATIENCE_MS 5000
 /* Where somebody else is at work on the repository. */
 #define PATIENCE_MS 3000
 #define LAST_PATIENCE_MS 1000
 #define RETRY_FIRST_MS 1000
 #define RETRY_LONGEST_MS 60000
+/* So long after the last work the repository is closed: in a large one that is 100 MB. */
+#define REST_MS 30000
 /* At the end no more than this is spent; the next mount does the rest. */
 #define END_MS 30000
 /* Buckets of the index looked at before others get their turn. */
@@ -38,13 +42,16 @@ struct waiting {
     uint64_t state; /* hash of what it is: a run that was tried is tried again when that is another */
     int64_t since_ms, due_ms; /* monotonic; before that it is not looked at */
     bool is_tried;
+    char *told;    /* what the log was told of it; NULL for nothing */
     unsigned look; /* that last met it */
     UT_hash_handle hh;
 };
 
 struct autocommit {
     struct keeper *keeper;
-    struct repository *repository;
+    char *source_path;
+    struct repository *repository; /* NULL: it is not open */
+    struct stat directory;         /* of the repository, when it was opened */
     struct committer *committer;
     struct config *config; /* of the last look */
     bool is_root;
@@ -62,7 +69,9 @@ struct autocommit {
     size_t known_count;
     struct waiting *waiting;
     unsigned look;
-    bool is_blocked; /* nothing can be committed until retry_at_ms */
+    int64_t manifest_until_ms; /* so long the manifest is waited for; 0: it is not */
+    int64_t rest_at_ms;        /* -1: it rests */
+    bool is_blocked;           /* nothing can be committed until retry_at_ms */
     int64_t retry_at_ms;
     unsigned retry_ms;
     char *last_error;
@@ -70,6 +79,16 @@ struct autocommit {
 
 /* Milliseconds of the monotonic clock. */
 int64_t autocommit_now_ms(void);
+
+/* ---- autocommit_repository.c ---- */
+
+/* Finds who owns the repository of the source, where the process is root: 0, -ENOENT, -errno. */
+int autocommit_find_owner(struct autocommit *autocommit);
+/* Opens the repository; with the owner's rights. 0 or -errno, of which repository_error tells. */
+int autocommit_open(struct autocommit *autocommit);
+void autocommit_close(struct autocommit *autocommit);
+/* Opens it where it is not open, or not any more what was opened, as that was. 0 or -errno. */
+int autocommit_renew(struct autocommit *autocommit);
 
 /* ---- autocommit_due.c: called by the thread alone ---- */
 

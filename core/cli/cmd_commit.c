@@ -1,5 +1,6 @@
 /*
- * `runs commit [RUN...]`: a commit for each completed run that the branch does not have as it is.
+ * `runs commit [RUN...]`: a commit for each completed run that the branch does not have as it is, or for some
+ * at a time where they are very many.
  */
 #include "core/base/memory.h"
 #include "core/base/progress.h"
@@ -157,7 +158,6 @@ static enum cli_status begin(struct work *work)
         return refuse(work);
     const struct committer_setup setup = {
         .repository = work->repository,
-        .source_path = work->source_path,
         .source_fd = source_root_fd(keeper_source(work->keeper)),
         .manifest_name = keeper_manifest_name(work->keeper),
         .warn = warn,
@@ -200,23 +200,23 @@ static void append_member(struct buffer *out, const char *name, const char *text
     buffer_free(&json);
 }
 
-static enum cli_status report(struct work *work, const char *path, const struct commit_made *made)
+static enum cli_status report(struct work *work, const struct run_to_commit *run, const struct object_id *id)
 {
     char digits[OBJECT_ID_DIGITS + 1];
     struct buffer line = {0};
     enum cli_status status = CLI_OK;
-    object_id_format(&made->id, digits);
+    object_id_format(id, digits);
     if (work->as_json) {
         buffer_append_text(&work->json, work->made_count ? ",\n  {\n" : "[\n  {\n");
         append_member(&work->json, "commit", digits);
         buffer_append_text(&work->json, ",\n");
-        append_member(&work->json, "path", path);
+        append_member(&work->json, "path", run->path);
         buffer_append_text(&work->json, ",\n");
-        append_member(&work->json, "message", made->message);
+        append_member(&work->json, "message", run->text);
         buffer_append_text(&work->json, "\n  }");
     } else {
         buffer_append_format(&line, "%.*s ", SHORT_ID_DIGITS, digits);
-        display_append(&line, slice_of(made->message));
+        display_append(&line, slice_of(run->text));
         buffer_append_byte(&line, '\n');
         status = cli_print(&line);
     }
@@ -225,25 +225,43 @@ static enum cli_status report(struct work *work, const char *path, const struct 
     return status;
 }
 
-/* A run whose file is broken, or that never rests, is told of, and the others have their turn; what stops one
- * commit else stops all. */
-static enum cli_status commit_all(struct work *work)
+/* Tells what became of each run. What is wrong with one is told of, and the others have their turn. */
+static enum cli_status report_each(struct work *work, struct run_to_commit *runs, size_t count,
+                                   const struct object_id *id)
 {
     enum cli_status status = CLI_OK;
-    for (size_t i = 0; i < work->candidates.count; i++) {
-        const char *path = work->candidates.list[i].path;
-        struct commit_made made;
-        int result = commit_run(work->committer, work->config, path, PATIENCE_MS, &made);
-        if (result < 0) {
-            status = refuse(work);
-            if (result != -EBADMSG && result != -ETXTBSY)
-                return status;
-        } else if (result == 1) {
-            if (report(work, path, &made) != CLI_OK)
-                status = CLI_ERROR;
-            free(made.message);
+    for (size_t i = 0; i < count; i++) {
+        if (runs[i].result == 1 && report(work, &runs[i], id) != CLI_OK)
+            status = CLI_ERROR;
+        if (runs[i].result < 0) {
+            cli_error("%s: %s", work->source_path, runs[i].text);
+            status = CLI_ERROR;
         }
+        free(runs[i].text);
     }
+    return status;
+}
+
+static enum cli_status commit_all(struct work *work)
+{
+    const struct candidates *candidates = &work->candidates;
+    size_t batch = committer_batch(work->committer, candidates->count);
+    struct run_to_commit *runs = memory_alloc_zeroed(batch, sizeof(*runs));
+    enum cli_status status = CLI_OK;
+    for (size_t at = 0, count; at < candidates->count; at += count) {
+        struct object_id id;
+        count = candidates->count - at < batch ? candidates->count - at : batch;
+        for (size_t i = 0; i < count; i++)
+            runs[i].path = candidates->list[at + i].path;
+        int result = commit_runs(work->committer, work->config, runs, count, PATIENCE_MS, &id);
+        if (result < 0)
+            status = refuse(work);
+        if (report_each(work, runs, count, &id) != CLI_OK)
+            status = CLI_ERROR;
+        if (result < 0)
+            break;
+    }
+    free(runs);
     return status;
 }
 
@@ -303,7 +321,9 @@ const struct command command_commit = {
         "whose tracked files are not in the last commit as they are: of these files and of the manifest, "
         "and\n"
         "of nothing else. What you have staged stays staged, and no other file is touched. The run that\n"
-        "ended first is committed first.\n"
+        "ended first is committed first. Where very many are due in a source of many runs, some at a time "
+        "share\n"
+        "a commit, whose message names each.\n"
         "\n"
         "    runs commit                            all that are completed\n"
         "    runs commit 0a1b chatdev/7f            these two\n"

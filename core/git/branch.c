@@ -12,19 +12,19 @@
 #include <unistd.h>
 
 /* Makes the directories of path below the first `top` bytes of it. */
-static int make_directories(char *path, size_t top)
+static int make_directories(char *path, size_t top, int shared)
 {
     for (char *slash = strchr(path + top, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        int result = mkdir(path, 0777);
+        int error = mkdir(path, 0777) == 0 ? shared_adjust(shared, path) : errno == EEXIST ? 0 : -errno;
         *slash = '/';
-        if (result != 0 && errno != EEXIST)
-            return -errno;
+        if (error)
+            return error;
     }
     return 0;
 }
 
-static int write_new_value(const char *own, const git_oid *commit)
+static int write_new_value(const char *own, const git_oid *commit, int shared)
 {
     char line[GIT_OID_HEXSZ + 2];
     CLEANUP_FD int fd = open(own, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -32,18 +32,20 @@ static int write_new_value(const char *own, const git_oid *commit)
         return -errno;
     git_oid_tostr(line, sizeof(line) - 1, commit);
     line[GIT_OID_HEXSZ] = '\n';
-    return file_write_all(fd, (struct slice){line, GIT_OID_HEXSZ + 1});
+    int error = file_write_all(fd, (struct slice){line, GIT_OID_HEXSZ + 1});
+    return error ? error : shared_adjust(shared, own);
 }
 
 int branch_lock(struct committer *committer, const struct head *head, const git_oid *commit,
                 struct placing *placing)
 {
     struct buffer target = {0};
+    int shared = committer->settings.shared;
     char *own = placing_name(committer->common_directory);
     buffer_append_format(&target, "%s%s", committer->common_directory, head->branch);
-    int error = write_new_value(own, commit);
+    int error = write_new_value(own, commit, shared);
     if (error == 0)
-        error = make_directories(target.bytes, strlen(committer->common_directory));
+        error = make_directories(target.bytes, strlen(committer->common_directory), shared);
     if (error == 0) {
         error = placing_begin(placing, own, target.bytes);
         own = NULL;
@@ -65,31 +67,28 @@ int branch_lock(struct committer *committer, const struct head *head, const git_
 
 /* ---- logs ---- */
 
-static bool logs_are_wanted(git_repository *handle)
-{
-    git_config *config;
-    int is_wanted = 1;
-    if (git_repository_config_snapshot(&config, handle) != 0)
-        return true;
-    git_config_get_bool(&is_wanted, config, "core.logallrefupdates"); /* "always" is wanted too */
-    git_config_free(config);
-    return is_wanted;
-}
-
-static void append_line(const char *directory, const char *name, bool is_wanted, const struct buffer *line)
+static void append_line(const struct committer *committer, const char *directory, const char *name,
+                        const struct buffer *line)
 {
     struct buffer path = {0};
+    bool is_wanted = committer->settings.wants_logs;
+    int shared = committer->settings.shared;
     buffer_append_format(&path, "%slogs/%s", directory, name);
     if (is_wanted)
-        make_directories(path.bytes, strlen(directory));
-    CLEANUP_FD int fd = open(path.bytes, O_WRONLY | O_APPEND | O_CLOEXEC | (is_wanted ? O_CREAT : 0), 0666);
+        make_directories(path.bytes, strlen(directory), shared);
+    int flags = O_WRONLY | O_APPEND | O_CLOEXEC;
+    CLEANUP_FD int fd = open(path.bytes, flags);
+    if (fd < 0 && errno == ENOENT && is_wanted) {
+        fd = open(path.bytes, flags | O_CREAT, 0666);
+        shared_adjust(shared, path.bytes);
+    }
     if (fd >= 0)
         file_write_all(fd, buffer_slice(line));
     buffer_free(&path);
 }
 
 void branch_log(struct committer *committer, const struct head *head, const git_oid *commit,
-                const char *message)
+                const char *subject)
 {
     char old_id[GIT_OID_HEXSZ + 1], new_id[GIT_OID_HEXSZ + 1];
     git_signature *author;
@@ -102,10 +101,9 @@ void branch_log(struct committer *committer, const struct head *head, const git_
     git_oid_tostr(new_id, sizeof(new_id), commit);
     buffer_append_format(&line, "%s %s %s <%s> %lld %c%02d%02d\tcommit%s: %s\n", old_id, new_id, author->name,
                          author->email, (long long)author->when.time, offset < 0 ? '-' : '+',
-                         abs(offset) / 60, abs(offset) % 60, head->is_unborn ? " (initial)" : "", message);
-    bool is_wanted = logs_are_wanted(handle);
-    append_line(committer->git_directory, "HEAD", is_wanted, &line);
-    append_line(committer->common_directory, head->branch, is_wanted, &line);
+                         abs(offset) / 60, abs(offset) % 60, head->is_unborn ? " (initial)" : "", subject);
+    append_line(committer, committer->git_directory, "HEAD", &line);
+    append_line(committer, committer->common_directory, head->branch, &line);
     buffer_free(&line);
     git_signature_free(author);
 }

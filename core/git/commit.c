@@ -7,6 +7,7 @@
 #include "core/base/memory.h"
 #include "core/git/commit_internal.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <git2/sys/mempack.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +20,24 @@
 #define LOCKED_AFTER_MS 4
 /* Above all that is on disk. */
 #define MEMORY_PRIORITY 1000
-/* zlib's own default. */
-#define COMPRESSION (-1)
+/* zlib's. */
+#define Z_BEST_SPEED 1
+/* So often an attempt is made, however long one takes. */
+#define ATTEMPTS_AT_LEAST 3
 
 /* ---- life ---- */
+
+static int compression_of(struct committer *committer)
+{
+    git_config *config;
+    int level = Z_BEST_SPEED;
+    if (git_repository_config_snapshot(&config, committer->repository->handle) != 0)
+        return level;
+    if (git_config_get_int32(&level, config, "core.loosecompression") != 0)
+        git_config_get_int32(&level, config, "core.compression");
+    git_config_free(config);
+    return level >= -1 && level <= 9 ? level : Z_BEST_SPEED;
+}
 
 static int add_backends(struct committer *committer)
 {
@@ -34,7 +49,9 @@ static int add_backends(struct committer *committer)
         return -EIO;
     }
     committer->memory = memory;
-    if (git_odb_backend_loose(&storage, repository_objects(committer->repository), COMPRESSION, 1, 0, 0) != 0)
+    /* As git-config(1) has it: fast, where nothing else is asked for. */
+    if (git_odb_backend_loose(&storage, repository_objects(committer->repository), compression_of(committer),
+                              1, 0, 0) != 0)
         return -EIO;
     committer->storage = storage;
     return 0;
@@ -65,6 +82,8 @@ int committer_create(const struct committer_setup *setup, struct committer **cre
     if (error == 0 && (error = add_backends(committer)) != 0)
         repository_result(-1);
     if (error == 0)
+        error = user_index_lend(committer, NULL);
+    if (error == 0)
         *created = committer;
     else
         committer_free(committer);
@@ -75,6 +94,9 @@ void committer_free(struct committer *committer)
 {
     if (!committer)
         return;
+    base_drop(committer); /* before the deriver, of whose rules it is */
+    tip_forget(committer);
+    head_free(&committer->looked_at);
     deriver_free(committer->deriver);
     if (committer->memory) /* the database's, which goes on without what is in it */
         git_mempack_reset(committer->memory);
@@ -84,26 +106,17 @@ void committer_free(struct committer *committer)
     free(committer->git_directory);
     free(committer->common_directory);
     free(committer->index_path);
-    for (size_t i = 0; i < RECENT_COMMITS; i++) {
-        free(committer->recent[i].run_path);
+    for (size_t i = 0; i < RECENT_COMMITS; i++)
         free(committer->recent[i].branch);
-    }
     free(committer);
-}
-
-struct deriver *committer_deriver(struct committer *committer)
-{
-    return committer->deriver;
 }
 
 /* ---- looks ---- */
 
 int committer_check(struct committer *committer)
 {
-    struct head head;
-    int error = check_repository(committer, &head);
-    head_free(&head);
-    return error;
+    head_free(&committer->looked_at);
+    return check_repository(committer, &committer->looked_at);
 }
 
 int committer_tip(struct committer *committer, struct object_id *tip)
@@ -115,38 +128,44 @@ int committer_tip(struct committer *committer, struct object_id *tip)
     return error;
 }
 
-int committer_differs(struct committer *committer, const struct config *config, const char *run_path)
+int committer_runs(struct committer *committer, struct index **runs)
 {
     struct head head;
-    struct seen_run seen = {.fd = -1};
-    struct change_list changes = {0};
+    struct object_id source_tree = {{0}};
     int error = read_head(committer, &head);
+    if (error == 0 && head.tree)
+        error = source_tree_of(committer, git_tree_id(head.tree), &source_tree);
     if (error == 0)
-        error = build_changes(committer, config, &head, run_path, false, &seen, &changes);
+        error = base_move(committer, &source_tree);
+    *runs = committer->base.index;
+    head_free(&head);
+    return error;
+}
+
+int committer_differs(struct committer *committer, const struct config *config, const char *run_path)
+{
+    struct seen_run seen = {0};
+    struct change_list changes = {0};
+    int error = build_changes(committer, config, &committer->looked_at, run_path, false, &seen, &changes);
     int result = error == -ENOENT ? 0 : error == -EAGAIN ? 1 : error ? error : changes.count > 0;
     change_list_free(&changes);
     seen_run_free(&seen);
-    head_free(&head);
     return result;
 }
 
-void commit_message_append(struct buffer *message, const char *run_path, const struct run_fields *fields)
+size_t commit_batch(uint64_t manifest_bytes, size_t run_count)
 {
-    for (const char *at = run_path; *at; at++) {
-        if ((unsigned char)*at < ' ' || *at == 0x7f)
-            buffer_append_format(message, "%%%02X", (unsigned char)*at);
-        else
-            buffer_append_byte(message, *at);
-    }
-    if (!fields)
-        return;
-    buffer_append_text(message, ": ");
-    for (size_t i = 0; i < fields->status.length; i++) {
-        unsigned char byte = (unsigned char)fields->status.bytes[i];
-        buffer_append_byte(message, byte < ' ' || byte == 0x7f ? '?' : (char)byte);
-    }
-    buffer_append_format(message, ", %llu tokens in, %llu out", (unsigned long long)fields->tokens_in,
-                         (unsigned long long)fields->tokens_out);
+    size_t commits = manifest_bytes ? (size_t)(COMMIT_BURST_BYTES / manifest_bytes) : run_count;
+    if (commits == 0)
+        commits = 1;
+    return run_count > commits ? (run_count + commits - 1) / commits : 1;
+}
+
+size_t committer_batch(const struct committer *committer, size_t run_count)
+{
+    struct stat info;
+    bool is_there = fstatat(committer->source_fd, committer->manifest_name, &info, AT_SYMLINK_NOFOLLOW) == 0;
+    return commit_batch(is_there ? (uint64_t)info.st_size : 0, run_count);
 }
 
 /* ---- one commit ---- */
@@ -158,14 +177,32 @@ struct settling {
     struct stat index;
 };
 
+/* The base is of a tree that is nowhere on disk: it goes back before that is out of memory too. */
+static void move_back(struct attempt *attempt)
+{
+    struct committer *committer = attempt->committer;
+    struct object_id source_tree = {{0}};
+    int error =
+        attempt->head.tree ? source_tree_of(committer, git_tree_id(attempt->head.tree), &source_tree) : 0;
+    if (error || base_move(committer, &source_tree) != 0)
+        base_drop(committer);
+}
+
 static void attempt_finish(struct attempt *attempt)
 {
+    char *words = memory_copy_text(repository_error(), strlen(repository_error()));
+    if (!attempt->is_placed && attempt->committer->base.index)
+        move_back(attempt);
+    repository_fail(0, "%s", words);
+    free(words);
     placing_end(&attempt->branch);
     user_index_free(&attempt->user);
     change_list_free(&attempt->changes);
-    seen_run_free(&attempt->seen);
+    for (size_t i = 0; i < attempt->run_count; i++)
+        seen_run_free(&attempt->runs[i].seen);
     head_free(&attempt->head);
     free(attempt->message);
+    free(attempt->subject);
     git_mempack_reset(attempt->committer->memory);
 }
 
@@ -207,16 +244,12 @@ static bool is_settled(struct attempt *attempt, struct settling *settling)
 static int build(struct attempt *attempt)
 {
     struct committer *committer = attempt->committer;
-    const struct run_fields *fields;
-    struct buffer message = {0};
-    int error =
-        build_tree(committer, &attempt->head, attempt->run_path, &attempt->changes, &attempt->tree, &fields);
+    int error = build_tree(attempt);
     if (error)
         return error;
-    commit_message_append(&message, attempt->run_path, fields);
-    attempt->message = message.bytes;
-    error = build_commit(committer, &attempt->head, &attempt->tree, attempt->message, &attempt->commit);
-    return error ? error : build_store(committer, &attempt->commit, &attempt->tree, &attempt->changes);
+    attempt_compose(attempt, committer->base.index);
+    error = build_commit(attempt);
+    return error ? error : store_commit(committer, &attempt->commit, &attempt->tree);
 }
 
 /* With everything on disk: the locks, a look whether all is as it was, and the two renames. The index stays
@@ -231,10 +264,8 @@ static int place(struct attempt *attempt)
         error = -EAGAIN;
     if (error == 0)
         error = branch_lock(committer, &attempt->head, &attempt->commit, &attempt->branch);
-    if (error == 0 && !seen_run_is_same(&attempt->seen)) {
-        attempt->is_restless = true;
+    if (error == 0 && !attempt_is_same(attempt))
         error = -EAGAIN;
-    }
     if (error == 0)
         error = placing_finish(&attempt->user.placing);
     if (error == 0)
@@ -242,9 +273,10 @@ static int place(struct attempt *attempt)
     if (error)
         return error;
     struct stat info;
+    attempt->is_placed = true;
     attempt->index_ino = fstat(attempt->user.placing.fd, &info) == 0 ? info.st_ino : 0;
     /* With the branch's lock, so that the logs have the order of the commits. */
-    branch_log(committer, &attempt->head, &attempt->commit, attempt->message);
+    branch_log(committer, &attempt->head, &attempt->commit, attempt->subject);
     placing_end(&attempt->branch);
     commit_sleep_ms(LOCKED_AFTER_MS + 2 * attempt->user.load_ms);
     placing_end(&attempt->user.placing);
@@ -255,8 +287,7 @@ static int place(struct attempt *attempt)
 
 /* 1 where the commit was made; 0 where there is nothing; -EAGAIN to try again, after SETTLE_MS with
  * *unsettled. */
-static int try_once(struct attempt *attempt, const struct config *config, struct settling *settling,
-                    bool *unsettled)
+static int try_once(struct attempt *attempt, struct settling *settling, bool *unsettled)
 {
     struct committer *committer = attempt->committer;
     *unsettled = false;
@@ -264,29 +295,26 @@ static int try_once(struct attempt *attempt, const struct config *config, struct
     if (error)
         return error;
     clean(attempt);
-    /* Before the files: libgit2 reads the index for their attributes, and has words of its own for one that
-     * it can't read. */
+    /* Before the files, whose attributes may be in it. */
     int64_t began_ms = commit_now_ms();
     error = user_index_load(committer, &attempt->user);
     attempt->user.load_ms = (unsigned)(commit_now_ms() - began_ms);
-    if (error)
-        return error;
-    error = build_changes(committer, config, &attempt->head, attempt->run_path, true, &attempt->seen,
-                          &attempt->changes);
-    attempt->is_restless = error == -EAGAIN;
     if (error == 0)
-        user_index_keep_sparse(&attempt->user, &attempt->changes);
-    if (error == -ENOENT || (error == 0 && attempt->changes.count == 0))
-        return 0;
-    if (error == 0 && !is_settled(attempt, settling)) {
+        error = user_index_lend(committer, &attempt->user);
+    if (error == 0)
+        error = attempt_look(attempt);
+    if (error || attempt->changes.count == 0)
+        return error;
+    if (!is_settled(attempt, settling)) {
         *unsettled = true;
         return -EAGAIN;
     }
-    const git_oid *carried = error == 0 ? commit_to_carry_over(attempt) : NULL;
-    if (carried)
-        return carry_over(committer, &attempt->head, carried);
-    if (error == 0)
-        error = build(attempt);
+    const git_oid *carried = commit_to_carry_over(attempt);
+    if (carried) { /* and then there is nothing more to commit of its runs */
+        error = carry_over(committer, &attempt->head, carried);
+        return error ? error : -EAGAIN;
+    }
+    error = build(attempt);
     if (error == 0)
         error = user_index_follow(committer, &attempt->user, &attempt->changes);
     if (error == 0)
@@ -294,36 +322,62 @@ static int try_once(struct attempt *attempt, const struct config *config, struct
     return error ? error : 1;
 }
 
-int commit_run(struct committer *committer, const struct config *config, const char *run_path,
-               unsigned patience_ms, struct commit_made *made)
+static int fail_busy(const struct committer *committer, struct attempt_run *runs, size_t count)
+{
+    if (count == 1 && runs[0].restless > 0) {
+        attempt_give_up(&runs[0]);
+        return 0;
+    }
+    return repository_fail(
+        -EBUSY, "somebody is at work on the repository all the time; if no git runs, remove %s.lock",
+        committer->index_path);
+}
+
+/* The texts of what did not come to be committed say nothing. */
+static void conclude(struct attempt_run *runs, size_t count, bool is_made)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct run_to_commit *run = runs[i].run;
+        if (is_made && runs[i].is_in) {
+            run->result = 1;
+        } else if (run->result == 0) {
+            free(run->text);
+            run->text = NULL;
+        }
+    }
+}
+
+int commit_runs(struct committer *committer, const struct config *config, struct run_to_commit *runs,
+                size_t count, unsigned patience_ms, struct object_id *id)
 {
     struct settling settling = {0};
+    struct attempt_run *attempted = memory_alloc_zeroed(count, sizeof(*attempted));
     int64_t until_ms = commit_now_ms() + patience_ms;
-    bool is_restless;
+    unsigned attempts = 0;
     int result;
+    for (size_t i = 0; i < count; i++) {
+        runs[i].result = 0;
+        runs[i].text = NULL;
+        attempted[i].run = &runs[i];
+    }
     do {
         struct attempt attempt = {.committer = committer,
-                                  .run_path = run_path,
-                                  .seen.fd = -1,
+                                  .config = config,
+                                  .runs = attempted,
+                                  .run_count = count,
                                   .user.placing.fd = -1,
                                   .branch.fd = -1};
         bool unsettled;
-        result = try_once(&attempt, config, &settling, &unsettled);
-        if (result == 1) {
-            *made = (struct commit_made){id_of(&attempt.commit), attempt.message};
-            attempt.message = NULL;
-        }
-        is_restless = attempt.is_restless;
+        result = try_once(&attempt, &settling, &unsettled);
+        *id = id_of(&attempt.commit);
         attempt_finish(&attempt);
         if (result == -EAGAIN)
             commit_sleep_ms(unsettled ? SETTLE_MS : LOCK_STEP_MS);
-    } while (result == -EAGAIN && commit_now_ms() < until_ms);
+    } while (result == -EAGAIN && (commit_now_ms() < until_ms || ++attempts < ATTEMPTS_AT_LEAST));
     head_free(&settling.head);
-    if (result == -EAGAIN && is_restless)
-        result = repository_fail(-ETXTBSY, "%s: its files change all the time", run_path);
-    else if (result == -EAGAIN)
-        result = repository_fail(
-            -EBUSY, "somebody is at work on the repository all the time; if no git runs, remove %s.lock",
-            committer->index_path);
+    if (result == -EAGAIN)
+        result = fail_busy(committer, attempted, count);
+    conclude(attempted, count, result == 1);
+    free(attempted);
     return result;
 }

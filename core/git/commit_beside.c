@@ -48,10 +48,8 @@ void note_recent(struct attempt *attempt)
     struct committer *committer = attempt->committer;
     struct recent_commit *recent = &committer->recent[committer->recent_at];
     committer->recent_at = (committer->recent_at + 1) % RECENT_COMMITS;
-    free(recent->run_path);
     free(recent->branch);
-    *recent = (struct recent_commit){memory_copy_text(attempt->run_path, strlen(attempt->run_path)),
-                                     memory_copy_text(attempt->head.branch, strlen(attempt->head.branch)),
+    *recent = (struct recent_commit){memory_copy_text(attempt->head.branch, strlen(attempt->head.branch)),
                                      attempt->head.tip, attempt->commit};
 }
 
@@ -89,16 +87,51 @@ static void carry_over_if_switched(struct attempt *attempt)
     head_free(&head);
 }
 
+/* The files that a commit changed. 0 or -errno. */
+static int read_changes(struct committer *committer, const struct recent_commit *recent,
+                        struct change_list *changes)
+{
+    git_repository *handle = committer->repository->handle;
+    git_commit *parent = NULL, *commit = NULL;
+    git_tree *old_tree = NULL, *new_tree = NULL;
+    git_diff *diff = NULL;
+    int result = git_commit_lookup(&parent, handle, &recent->parent);
+    if (result == 0)
+        result = git_commit_lookup(&commit, handle, &recent->commit);
+    if (result == 0)
+        result = git_commit_tree(&old_tree, parent);
+    if (result == 0)
+        result = git_commit_tree(&new_tree, commit);
+    if (result == 0)
+        result = git_diff_tree_to_tree(&diff, handle, old_tree, new_tree, NULL);
+    for (size_t i = 0; result == 0 && i < git_diff_num_deltas(diff); i++) {
+        const git_diff_delta *delta = git_diff_get_delta(diff, i);
+        struct path_change *change = change_list_add(changes, delta->new_file.path);
+        change->has_new = delta->status != GIT_DELTA_DELETED;
+        change->new_id = delta->new_file.id;
+        change->new_mode = (git_filemode_t)delta->new_file.mode;
+    }
+    git_diff_free(diff);
+    git_tree_free(new_tree);
+    git_tree_free(old_tree);
+    git_commit_free(commit);
+    git_commit_free(parent);
+    return repository_result(result);
+}
+
 const git_oid *commit_to_carry_over(const struct attempt *attempt)
 {
-    const struct committer *committer = attempt->committer;
-    for (size_t i = 0; i < RECENT_COMMITS; i++) {
+    struct committer *committer = attempt->committer;
+    for (size_t i = 0; i < RECENT_COMMITS && !attempt->head.is_unborn; i++) {
         const struct recent_commit *recent = &committer->recent[i];
-        if (recent->run_path && !attempt->head.is_unborn &&
-            strcmp(recent->run_path, attempt->run_path) == 0 &&
-            strcmp(recent->branch, attempt->head.branch) != 0 &&
-            git_oid_equal(&recent->parent, &attempt->head.tip) &&
-            user_index_holds(&attempt->user, &attempt->changes))
+        struct change_list changes = {0};
+        if (!recent->branch || strcmp(recent->branch, attempt->head.branch) == 0 ||
+            !git_oid_equal(&recent->parent, &attempt->head.tip))
+            continue;
+        bool is_staged =
+            read_changes(committer, recent, &changes) == 0 && user_index_holds(&attempt->user, &changes);
+        change_list_free(&changes);
+        if (is_staged)
             return &recent->commit;
     }
     return NULL;

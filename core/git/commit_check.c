@@ -5,6 +5,7 @@
 #include "core/base/memory.h"
 #include "core/git/commit_internal.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,7 +200,13 @@ static int check_config(struct committer *committer)
     int error = repository_result(git_repository_config_snapshot(&config, committer->repository->handle));
     if (error)
         return -EIO;
-    if (git_config_get_bool(&is_signed, config, "commit.gpgsign") == 0 && is_signed)
+    int trusts_mode = 1, wants_logs = 1;
+    git_config_get_bool(&trusts_mode, config, "core.filemode");
+    git_config_get_bool(&wants_logs, config, "core.logallrefupdates"); /* "always" is wanted too */
+    committer->settings.trusts_mode = trusts_mode;
+    committer->settings.wants_logs = wants_logs;
+    error = shared_read(config, &committer->settings.shared);
+    if (error == 0 && git_config_get_bool(&is_signed, config, "commit.gpgsign") == 0 && is_signed)
         error = repository_fail(-ENOTSUP, "commit.gpgsign asks for signatures, which are not made here: use "
                                           "git commit");
     if (error == 0)
@@ -218,9 +225,14 @@ static int check_author(git_repository *handle)
     return 0;
 }
 
-/* Is the source itself out of Git's sight? */
+/* Is the source itself out of Git's sight? And would its attributes be read without an end? libgit2 opens
+ * whatever has their name. */
 static int check_source(struct committer *committer)
 {
+    struct stat info;
+    if (fstatat(committer->source_fd, ".gitattributes", &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISFIFO(info.st_mode))
+        return repository_fail(-ENOTSUP, ".gitattributes: is a FIFO: move it away");
     const char *prefix = repository_prefix(committer->repository);
     int is_ignored = 0;
     struct buffer path = {0};

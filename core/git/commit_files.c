@@ -17,10 +17,15 @@
 /* A tracked file is small (10 kB); what is larger is none, whatever its name. */
 #define TRACKED_FILE_BYTES (1u << 20)
 
+void change_list_cut(struct change_list *changes, size_t count)
+{
+    while (changes->count > count)
+        free(changes->list[--changes->count].path);
+}
+
 void change_list_free(struct change_list *changes)
 {
-    for (size_t i = 0; i < changes->count; i++)
-        free(changes->list[i].path);
+    change_list_cut(changes, 0);
     free(changes->list);
     *changes = (struct change_list){0};
 }
@@ -36,14 +41,12 @@ struct path_change *change_list_add(struct change_list *changes, const char *pat
     return change;
 }
 
-void seen_run_free(struct seen_run *run)
+void seen_run_free(struct seen_run *seen)
 {
-    for (size_t i = 0; i < run->count; i++)
-        free(run->files[i].name);
-    free(run->files);
-    if (run->fd >= 0)
-        close(run->fd);
-    *run = (struct seen_run){.fd = -1};
+    for (size_t i = 0; i < seen->count; i++)
+        free(seen->files[i].name);
+    free(seen->files);
+    *seen = (struct seen_run){0};
 }
 
 static bool is_same_file(const struct stat *a, const struct stat *b)
@@ -52,17 +55,6 @@ static bool is_same_file(const struct stat *a, const struct stat *b)
            a->st_mode == b->st_mode && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
            a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
            a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
-}
-
-bool seen_run_is_same(const struct seen_run *run)
-{
-    for (size_t i = 0; i < run->count; i++) {
-        struct stat info;
-        if (fstatat(run->fd, run->files[i].name, &info, AT_SYMLINK_NOFOLLOW) != 0 ||
-            !is_same_file(&info, &run->files[i].stat))
-            return false;
-    }
-    return true;
 }
 
 char *path_from_top(const struct repository *repository, const char *path)
@@ -81,6 +73,18 @@ static int open_below(int directory_fd, const char *path)
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
     long fd = syscall(SYS_openat2, directory_fd, path, &how, sizeof(how));
     return fd < 0 ? -errno : (int)fd;
+}
+
+bool seen_run_is_same(const struct committer *committer, const char *run_path, const struct seen_run *seen)
+{
+    CLEANUP_FD int fd = open_below(committer->source_fd, run_path);
+    bool is_same = fd >= 0;
+    for (size_t i = 0; is_same && i < seen->count; i++) {
+        struct stat info;
+        is_same = fstatat(fd, seen->files[i].name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+                  is_same_file(&info, &seen->files[i].stat);
+    }
+    return is_same;
 }
 
 /* Is the directory a repository of its own? Git sees a submodule there. And would its attributes be read
@@ -103,14 +107,10 @@ static int check_directory(struct committer *committer, const char *path, size_t
     return error;
 }
 
-/* The run, and the directories above it up to the source, whose attributes count for the manifest too. */
+/* The run, and the directories above it up to the source. */
 static int check_directories(struct committer *committer, const char *run_path)
 {
-    struct stat info;
     int error = 0;
-    if (fstatat(committer->source_fd, ".gitattributes", &info, AT_SYMLINK_NOFOLLOW) == 0 &&
-        S_ISFIFO(info.st_mode))
-        return repository_fail(-ENOTSUP, ".gitattributes: is a FIFO: move it away");
     for (const char *end = run_path; error == 0 && *end;) {
         end = strchrnul(*end == '/' ? end + 1 : end, '/');
         error = check_directory(committer, run_path, (size_t)(end - run_path));
@@ -125,7 +125,8 @@ struct look {
     const struct config *config;
     const struct head *head;
     const char *run_path;
-    git_tree *run_tree; /* in the tip; NULL for none */
+    int fd;                /* of the run's directory */
+    struct tree *run_tree; /* in the tip; empty where there is none */
     bool keep;
     struct seen_run *seen;
     struct change_list *changes;
@@ -163,18 +164,21 @@ int blob_of_content(struct committer *committer, const char *path, struct slice 
     return repository_result(result) == 0 ? 0 : -EIO;
 }
 
-static git_filemode_t mode_of(const struct look *look, const struct stat *info, const git_tree_entry *old)
+static git_filemode_t mode_of_entry(const struct tree_entry *entry)
 {
-    int is_trusted = 1;
-    git_config *config;
-    if (git_repository_config_snapshot(&config, look->committer->repository->handle) == 0) {
-        git_config_get_bool(&is_trusted, config, "core.filemode");
-        git_config_free(config);
-    }
-    if (is_trusted)
-        return info->st_mode & 0100 ? GIT_FILEMODE_BLOB_EXECUTABLE : GIT_FILEMODE_BLOB;
-    return old && git_tree_entry_filemode(old) == GIT_FILEMODE_BLOB_EXECUTABLE ? GIT_FILEMODE_BLOB_EXECUTABLE
-                                                                               : GIT_FILEMODE_BLOB;
+    return S_ISLNK(entry->mode)   ? GIT_FILEMODE_LINK
+           : S_ISDIR(entry->mode) ? GIT_FILEMODE_TREE
+           : entry->mode & 0100   ? GIT_FILEMODE_BLOB_EXECUTABLE
+                                  : GIT_FILEMODE_BLOB;
+}
+
+static git_filemode_t mode_of_file(const struct look *look, const struct stat *info,
+                                   const struct tree_entry *old)
+{
+    bool is_executable = look->committer->settings.trusts_mode
+                             ? info->st_mode & 0100
+                             : old && mode_of_entry(old) == GIT_FILEMODE_BLOB_EXECUTABLE;
+    return is_executable ? GIT_FILEMODE_BLOB_EXECUTABLE : GIT_FILEMODE_BLOB;
 }
 
 static void note_seen(struct seen_run *seen, const char *name, const struct stat *info)
@@ -191,31 +195,34 @@ static int read_content(const struct look *look, const char *name, const struct 
                         struct buffer *content)
 {
     struct stat after;
-    int error = file_read_bounded(look->seen->fd, name, TRACKED_FILE_BYTES, content, NULL);
+    int error = file_read_bounded(look->fd, name, TRACKED_FILE_BYTES, content, NULL);
     if (error == -ENOENT || error == -EINVAL || error == -EFBIG)
         return -EAGAIN;
     if (error)
         return repository_fail(error, "%s/%s: %s", look->run_path, name, strerrordesc_np(-error));
-    bool is_same =
-        fstatat(look->seen->fd, name, &after, AT_SYMLINK_NOFOLLOW) == 0 && is_same_file(info, &after);
+    bool is_same = fstatat(look->fd, name, &after, AT_SYMLINK_NOFOLLOW) == 0 && is_same_file(info, &after);
     return is_same ? 0 : -EAGAIN;
 }
 
-static void compare(struct look *look, const char *path, const git_tree_entry *old, const git_oid *id,
+static void set_old(struct path_change *change, const struct tree_entry *old)
+{
+    change->has_old = true;
+    change->old_id = oid_of(&old->id);
+    change->old_mode = mode_of_entry(old);
+}
+
+static void compare(struct look *look, const char *path, const struct tree_entry *old, const git_oid *id,
                     git_filemode_t mode, const struct stat *info)
 {
-    if (old && git_oid_equal(git_tree_entry_id(old), id) && git_tree_entry_filemode(old) == mode)
+    if (old && memcmp(old->id.bytes, id->id, OBJECT_ID_BYTES) == 0 && mode_of_entry(old) == mode)
         return;
     struct path_change *change = change_list_add(look->changes, path);
     change->has_new = true;
     change->new_id = *id;
     change->new_mode = mode;
     change->stat = *info;
-    if (old) {
-        change->has_old = true;
-        change->old_id = *git_tree_entry_id(old);
-        change->old_mode = git_tree_entry_filemode(old);
-    }
+    if (old)
+        set_old(change, old);
 }
 
 static int look_at_file(struct look *look, const char *name)
@@ -223,11 +230,15 @@ static int look_at_file(struct look *look, const char *name)
     struct stat info;
     struct buffer content = {0}, path = {0};
     git_oid id;
-    if (fstatat(look->seen->fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
-        return errno == ENOENT ? -EAGAIN : -errno;
+    if (fstatat(look->fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
+        int error = -errno;
+        return error == -ENOENT
+                   ? -EAGAIN
+                   : repository_fail(error, "%s/%s: %s", look->run_path, name, strerrordesc_np(-error));
+    }
     if (!S_ISREG(info.st_mode))
         return 0;
-    const git_tree_entry *old = look->run_tree ? git_tree_entry_byname(look->run_tree, name) : NULL;
+    const struct tree_entry *old = tree_find(look->run_tree, name);
     CLEANUP_FREE char *run = path_from_top(look->committer->repository, look->run_path);
     buffer_append_format(&path, "%s/%s", run, name);
     int error = 0;
@@ -239,7 +250,7 @@ static int look_at_file(struct look *look, const char *name)
         if (error == 0)
             error = blob_of_content(look->committer, path.bytes, buffer_slice(&content), look->keep, &id);
         if (error == 0)
-            compare(look, path.bytes, old, &id, mode_of(look, &info, old), &info);
+            compare(look, path.bytes, old, &id, mode_of_file(look, &info, old), &info);
     }
     buffer_free(&content);
     buffer_free(&path);
@@ -248,7 +259,7 @@ static int look_at_file(struct look *look, const char *name)
 
 static int look_at_files(struct look *look)
 {
-    int list_fd = openat(look->seen->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), error = 0;
+    int list_fd = openat(look->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), error = 0;
     DIR *list = list_fd < 0 ? NULL : fdopendir(list_fd);
     if (!list) {
         error = -errno;
@@ -268,63 +279,52 @@ static int look_at_files(struct look *look)
 static void look_for_removed(struct look *look)
 {
     CLEANUP_FREE char *run = path_from_top(look->committer->repository, look->run_path);
-    for (size_t i = 0; look->run_tree && i < git_tree_entrycount(look->run_tree); i++) {
-        const git_tree_entry *entry = git_tree_entry_byindex(look->run_tree, i);
-        const char *name = git_tree_entry_name(entry);
-        if (git_tree_entry_type(entry) != GIT_OBJECT_BLOB || !config_is_tracked(look->config, name) ||
-            faccessat(look->seen->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+    for (size_t i = 0; i < look->run_tree->count; i++) {
+        const struct tree_entry *entry = &look->run_tree->entries[i];
+        if (S_ISDIR(entry->mode) || !config_is_tracked(look->config, entry->name) ||
+            faccessat(look->fd, entry->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
             continue;
         struct buffer path = {0};
-        buffer_append_format(&path, "%s/%s", run, name);
-        struct path_change *change = change_list_add(look->changes, path.bytes);
-        change->has_old = true;
-        change->old_id = *git_tree_entry_id(entry);
-        change->old_mode = git_tree_entry_filemode(entry);
+        buffer_append_format(&path, "%s/%s", run, entry->name);
+        set_old(change_list_add(look->changes, path.bytes), entry);
         buffer_free(&path);
     }
 }
 
-/* The run's tree in the tip. */
-static int find_run_tree(struct look *look)
+static int look_at_run(struct look *look)
 {
-    git_tree_entry *entry;
+    struct object_id id;
     CLEANUP_FREE char *path = path_from_top(look->committer->repository, look->run_path);
-    if (!look->head->tree)
-        return 0;
-    int result = git_tree_entry_bypath(&entry, look->head->tree, path);
-    if (result == GIT_ENOTFOUND)
-        return 0;
-    if (result != 0)
-        return repository_result(result), -EIO;
-    bool is_tree = git_tree_entry_type(entry) == GIT_OBJECT_TREE;
-    if (is_tree)
-        result =
-            git_tree_lookup(&look->run_tree, look->committer->repository->handle, git_tree_entry_id(entry));
-    git_tree_entry_free(entry);
-    if (!is_tree)
-        return repository_fail(-ENOTSUP, "%s: is no directory in the last commit: git add it yourself", path);
-    return result == 0 ? 0 : (repository_result(result), -EIO);
+    int error = check_directories(look->committer, look->run_path);
+    if (error == 0)
+        error = tip_find_directory(look->committer, look->head, path, &id);
+    if (error == 0)
+        error = tree_read(look->committer->repository, &id, &look->run_tree);
+    if (error)
+        return error;
+    error = look_at_files(look);
+    if (error == 0)
+        look_for_removed(look);
+    free(look->run_tree);
+    return error;
 }
 
 int build_changes(struct committer *committer, const struct config *config, const struct head *head,
                   const char *run_path, bool keep, struct seen_run *seen, struct change_list *changes)
 {
-    struct look look = {committer, config, head, run_path, NULL, keep, seen, changes};
-    *changes = (struct change_list){0};
-    *seen = (struct seen_run){.fd = open_below(committer->source_fd, run_path)};
-    if (seen->fd < 0)
-        return seen->fd == -ENOENT || seen->fd == -ENOTDIR || seen->fd == -ELOOP
-                   ? -ENOENT
-                   : repository_fail(seen->fd, "%s: %s", run_path, strerrordesc_np(-seen->fd));
-    int error = check_directories(committer, run_path);
-    if (error == 0)
-        error = find_run_tree(&look);
-    if (error == 0)
-        error = look_at_files(&look);
-    if (error == 0)
-        look_for_removed(&look);
-    git_tree_free(look.run_tree);
-    return error == 0 && seen->count == 0 ? -ENOENT : error;
+    CLEANUP_FD int fd = open_below(committer->source_fd, run_path);
+    struct look look = {committer, config, head, run_path, fd, NULL, keep, seen, changes};
+    size_t count = changes->count;
+    if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
+        return -ENOENT;
+    if (fd < 0)
+        return repository_fail(fd, "%s: %s", run_path, strerrordesc_np(-fd));
+    int error = look_at_run(&look);
+    if (error == 0 && seen->count == 0)
+        error = -ENOENT;
+    if (error)
+        change_list_cut(changes, count);
+    return error;
 }
 
 /* ---- rest ---- */

@@ -186,6 +186,21 @@ void repository_close(struct repository *repository)
     free(repository);
 }
 
+int repository_check_owner(const struct repository *repository, uid_t owner)
+{
+    const char *directories[] = {git_repository_path(repository->handle),
+                                 git_repository_commondir(repository->handle)};
+    for (size_t i = 0; i < sizeof(directories) / sizeof(*directories); i++) {
+        struct stat info;
+        if (stat(directories[i], &info) != 0)
+            return repository_fail(-errno, "%s: %s", directories[i], strerrordesc_np(errno));
+        if (info.st_uid != owner)
+            return repository_fail(-EPERM, "%s: belongs to another user than the .git that leads to it",
+                                   directories[i]);
+    }
+    return 0;
+}
+
 const char *repository_prefix(const struct repository *repository)
 {
     return repository->prefix;

@@ -40,6 +40,9 @@ void repository_guard_end(void);
  * somebody else's, -EIO and the like where it can't be used: then repository_error says why. */
 int repository_open(const char *source_path, struct repository **repository);
 void repository_close(struct repository *repository);
+/* Does its directory belong to that user, and the one that a linked working tree has its branches in? 0;
+ * -EPERM where not: a `.git` that is a file may lead to what is somebody else's; -errno. */
+int repository_check_owner(const struct repository *repository, uid_t owner);
 /* Have packs come or gone since it was opened? libgit2 never lets go of one that it has opened: where the
  * repository stays open for long, it is to be opened anew. */
 bool repository_has_other_packs(const struct repository *repository);

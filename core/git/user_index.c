@@ -8,6 +8,7 @@
 #include "core/git/commit_internal.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <git2/sys/repository.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,42 @@ int user_index_load(struct committer *committer, struct user_index *user)
     return 0;
 }
 
+/* ---- attributes ---- */
+
+static bool is_attributes_file(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return strcmp(slash ? slash + 1 : path, ".gitattributes") == 0;
+}
+
+/* A .gitattributes of the index counts where there is none in the working tree; to libgit2 both would. */
+static int lend_attributes(git_index *lent, const struct repository *repository, const git_index_entry *entry)
+{
+    struct buffer path = {0};
+    struct stat info;
+    buffer_append_format(&path, "%s%s", repository_top(repository), entry->path);
+    bool is_there = lstat(path.bytes, &info) == 0;
+    buffer_free(&path);
+    return is_there ? 0 : git_index_add(lent, entry);
+}
+
+int user_index_lend(struct committer *committer, const struct user_index *user)
+{
+    git_index *lent;
+    int result = git_index_new(&lent);
+    if (result != 0)
+        return repository_result(result);
+    for (size_t i = 0; result == 0 && user && i < git_index_entrycount(user->index); i++) {
+        const git_index_entry *entry = git_index_get_byindex(user->index, i);
+        if (is_attributes_file(entry->path))
+            result = lend_attributes(lent, committer->repository, entry);
+    }
+    if (result == 0)
+        result = git_repository_set_index(committer->repository->handle, lent);
+    git_index_free(lent);
+    return repository_result(result) == 0 ? 0 : -EIO;
+}
+
 void user_index_free(struct user_index *user)
 {
     placing_end(&user->placing);
@@ -124,10 +161,10 @@ static bool is_entry(const git_index_entry *entry, bool is_there, const git_oid 
     return is_there && entry->mode == (uint32_t)mode && git_oid_equal(&entry->id, id);
 }
 
-void user_index_keep_sparse(const struct user_index *user, struct change_list *changes)
+void user_index_keep_sparse(const struct user_index *user, struct change_list *changes, size_t from)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < changes->count; i++) {
+    size_t kept = from;
+    for (size_t i = from; i < changes->count; i++) {
         struct path_change change = changes->list[i];
         const git_index_entry *entry = git_index_get_bypath(user->index, change.path, 0);
         if (!change.has_new && entry && (entry->flags_extended & GIT_INDEX_ENTRY_SKIP_WORKTREE))
@@ -219,12 +256,14 @@ static void mark_racy(struct user_index *user)
     }
 }
 
-static int write_own(struct user_index *user)
+static int write_own(struct user_index *user, int shared)
 {
     mark_racy(user);
     if (git_index_write(user->index) != 0)
         return repository_result(-1);
-    return user->exists && chmod(user->own, user->stat.st_mode & 0777) != 0 ? -errno : 0;
+    if (user->exists && chmod(user->own, user->stat.st_mode & 0777) != 0)
+        return -errno;
+    return shared_adjust(shared, user->own);
 }
 
 int user_index_follow(struct committer *committer, struct user_index *user, const struct change_list *changes)
@@ -233,7 +272,7 @@ int user_index_follow(struct committer *committer, struct user_index *user, cons
     for (size_t i = 0; error == 0 && i < changes->count; i++)
         error = follow_one(user->index, &changes->list[i]);
     if (error == 0)
-        error = write_own(user);
+        error = write_own(user, committer->settings.shared);
     if (error == 0) {
         error = placing_begin(&user->placing, user->own, committer->index_path);
         user->own = NULL;

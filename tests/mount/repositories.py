@@ -1,10 +1,13 @@
 """Git repositories of tests: made, asked and checked by git itself."""
 
 import collections
+import json
 import os
 import subprocess
 
+import oracle
 import pytest
+from mounting import runs_command
 
 
 def git(directory, *arguments, check=True, **more):
@@ -71,3 +74,14 @@ def leftovers(directory):
     for top, _, names in os.walk(os.path.join(directory, ".git")):
         found += [os.path.join(top, name) for name in names if name.endswith(".lock") or name.startswith("runsfs-")]
     return found
+
+
+def fatten_manifest(source, size_mb):
+    """Has the manifest of a source be that large, by a member of somebody's."""
+    runs_command("rebuild", "-C", source)
+    path = oracle.manifest_path(source)
+    with open(path, encoding="utf-8") as file:
+        manifest = json.load(file)
+    manifest["notes"] = "x" * (size_mb << 20)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(manifest, file, indent=2)

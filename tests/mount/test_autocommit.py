@@ -14,7 +14,7 @@ import mounting
 import pytest
 from helpers import metrics, poll, write_run
 from users import as_user
-from repositories import assert_sound, commits, commits_of_runs, fixture_git_alone, git, leftovers  # noqa: F401
+from repositories import assert_sound, commits, commits_of_runs, fatten_manifest, fixture_git_alone, git, leftovers  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("git_alone")
 
@@ -347,3 +347,71 @@ def test_a_repository_that_disappears(repository, mount):
     started = time.monotonic()
     mounted.unmount()
     assert time.monotonic() - started < 5
+
+
+def test_very_many_share_commits(repository, mount):
+    for number in range(11):
+        write_run(repository, "chatdev", f"run-{number:02}", tokens=(number, 1))
+    fatten_manifest(repository, 90)
+    mounted = mount(repository, "autocommit")
+    assert poll(lambda: count(repository) == 5, 60), mounted.log()
+    mounted.unmount()
+    assert git(repository, "log", "--reverse", "--format=%s").splitlines() == ["base", "3 runs", "3 runs", "3 runs", "2 runs"]
+    assert len(commits_of_runs(repository)) == 11 and set(commits_of_runs(repository).values()) == {1}
+    assert git(repository, "status", "--porcelain") == ""
+
+
+def test_a_filter_for_one_run_stops_no_other(repository, mount):
+    (repository / ".gitattributes").write_text("chatdev/run-1/*.json filter=lfs\n")
+    git(repository, "add", ".gitattributes")
+    git(repository, "commit", "-qm", "attributes")
+    mounted = mount(repository, "autocommit")
+    write_run(mounted.runs, "chatdev", "run-1")
+    assert poll(lambda: "filter=lfs" in mounted.log(), 10)
+    for number in (2, 3):
+        write_run(mounted.runs, "chatdev", f"run-{number}")
+        assert poll(lambda name=f"chatdev/run-{number}": name in commits_of_runs(repository), 10), mounted.log()
+    write_run(mounted.runs, "chatdev", "run-1", "failed", tokens=(7, 8))
+    time.sleep(2.5)
+    assert mounted.log().count("filter=lfs") == 1
+    (repository / ".gitattributes").write_text("")
+    git(repository, "add", ".gitattributes")
+    write_run(mounted.runs, "chatdev", "run-1", "failed", tokens=(9, 8))
+    assert poll(lambda: "chatdev/run-1" in commits_of_runs(repository), 10), mounted.log()
+
+
+def test_a_repository_that_was_packed_is_opened_anew(repository, mount):
+    """Else the packs that are no more stay open, and on disk, as long as the mount."""
+    write_run(repository, "chatdev", "run-1")
+    git(repository, "gc", "-q")
+    mounted = mount(repository, "autocommit")
+    assert poll(lambda: count(repository) == 2, 10)
+    git(repository, "gc", "-q", "--prune=now")
+    write_run(mounted.runs, "chatdev", "run-2")
+    assert poll(lambda: count(repository) == 3, 10), mounted.log()
+    with open(f"/proc/{mounted.pid}/maps", encoding="utf-8") as file:
+        assert ".pack (deleted)" not in file.read()
+    assert_sound(repository)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_root_reads_nothing_before_it_acts_as_the_owner(open_tmp, repository_of_another):
+    source, uid = repository_of_another
+    secret = open_tmp / "secret"
+    secret.write_text("[core]\nbare = true\n")
+    secret.chmod(0o600)
+    with open(source / ".git" / "config", "a", encoding="ascii") as file:
+        file.write(f"[include]\npath = {secret}\n")
+    line = mount_refused(source, open_tmp, "allow_other")
+    assert "bare" not in line
+    # And what a .git leads to is the same user's.
+    theirs = open_tmp / "theirs"
+    theirs.mkdir()
+    git(theirs, "init", "-q")
+    git(theirs, "config", "user.name", "Victim")
+    git(theirs, "config", "user.email", "victim@example.org")
+    leading = open_tmp / "leading"
+    leading.mkdir()
+    (leading / ".git").write_text(f"gitdir: {theirs}/.git\n")
+    subprocess.run(["chown", "-R", f"{uid}:{uid}", leading], check=True)
+    assert "another user" in mount_refused(leading, open_tmp, "allow_other")

@@ -12,7 +12,7 @@ import oracle
 import pytest
 from helpers import metrics, read_bytes, write_run
 from mounting import RUNS, runs_command
-from repositories import assert_sound, commits, fixture_git_alone, git, leftovers  # noqa: F401
+from repositories import assert_sound, commits, commits_of_runs, fatten_manifest, fixture_git_alone, git, leftovers  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("git_alone")
 
@@ -564,3 +564,155 @@ def test_attributes_of_the_source_that_are_no_file(repository):
     os.mkfifo(repository / ".gitattributes")
     result = subprocess.run([RUNS, "commit", "-C", repository], capture_output=True, text=True, timeout=20, check=False)
     assert result.returncode == 2 and ".gitattributes" in result.stderr
+
+
+def test_very_many_share_commits(repository):
+    """What is due at once has 512 MiB of manifests at most: five of 90 MiB, and so three runs a commit."""
+    names = [f"run-{number:02}" for number in range(11)]
+    for number, name in enumerate(names):
+        write_run(repository, "chatdev", name, ("verified", "failed")[number % 2], tokens=(number, 1))
+    fatten_manifest(repository, 90)
+    made = json.loads(commit(repository, "--json"))
+    assert [entry["path"] for entry in made] == [f"chatdev/{name}" for name in names]
+    assert made[1]["message"] == "chatdev/run-01: failed, 1 tokens in, 1 out"
+    assert git(repository, "log", "--reverse", "--format=%s").splitlines() == ["3 runs", "3 runs", "3 runs", "2 runs"]
+    in_bodies = "".join(git(repository, "log", "--reverse", "--format=%b")).split("\n")
+    assert [line for line in in_bodies if line] == [entry["message"] for entry in made]
+    assert list(dict.fromkeys(entry["commit"] for entry in made)) == git(repository, "rev-list", "--reverse", "HEAD").split()
+    assert set(commits_of_runs(repository).values()) == {1}
+    assert git(repository, "status", "--porcelain") == ""
+    log = json.loads(runs_command("log", "-C", repository, "--json").stdout)
+    assert {(entry["commit"], entry["path"], entry["change"]) for entry in log} == {
+        (entry["commit"], entry["path"], "added") for entry in made
+    }
+    table = runs_command("progress", "-C", repository, "--csv").stdout.splitlines()
+    assert [line.split(",")[2:] for line in table] == [
+        ["verified", "failed"], ["2", "1"], ["3", "3"], ["5", "4"], ["6", "5"]
+    ]  # fmt: skip
+    assert_sound(repository)
+
+
+def test_a_filter_for_one_run_stops_no_other(repository):
+    for number in (1, 2, 3):
+        write_run(repository, "chatdev", f"run-{number}")
+    (repository / ".gitattributes").write_text("chatdev/run-2/*.json filter=lfs\n")
+    line = commit(repository, status=2)
+    assert "chatdev/run-2/metrics.json" in line and "filter=lfs" in line and line.count("\n") == 1
+    assert sorted(commits_of_runs(repository)) == ["chatdev/run-1", "chatdev/run-3"]
+    (repository / ".gitattributes").unlink()
+    commit(repository)
+    assert "chatdev/run-2" in commits_of_runs(repository)
+
+
+def test_a_file_where_a_run_is_stops_no_other(repository):
+    (repository / "chatdev").mkdir()
+    (repository / "chatdev" / "run-1").write_text("a file once\n")
+    git(repository, "add", "chatdev/run-1")
+    git(repository, "commit", "-qm", "base")
+    (repository / "chatdev" / "run-1").unlink()
+    write_run(repository, "chatdev", "run-1")
+    write_run(repository, "chatdev", "run-2")
+    assert "chatdev/run-1: is no directory in the last commit" in commit(repository, status=2)
+    assert list(commits_of_runs(repository)) == ["chatdev/run-2"]
+
+
+def modes(repository):
+    """Of what a commit makes in .git, by kind."""
+    found = {}
+    for top, directories, names in os.walk(repository / ".git"):
+        for name in directories + names:
+            path = os.path.relpath(os.path.join(top, name), repository / ".git")
+            part = path.split(os.sep)
+            if part[0] == "objects" and len(part[1:]) and len(part[1]) == 2:
+                found["an object" if len(part) == 3 else "a directory of objects"] = os.lstat(os.path.join(top, name)).st_mode
+            elif part[0] in ("index", "refs", "logs"):
+                found[path] = os.lstat(os.path.join(top, name)).st_mode
+    return {path: oct(mode) for path, mode in found.items()}
+
+
+@pytest.mark.parametrize("value", ["group", "all", "0640", "0666", "true", "2", "umask"])
+def test_a_shared_repository(tmp_path, value):
+    """The permissions of all that a commit makes are those that Git gives."""
+    made = {}
+    before = os.umask(0o077)
+    try:
+        for way in ("git", "runs"):
+            source = tmp_path / way
+            source.mkdir()
+            git(source, "init", "-q")
+            git(source, "config", "core.sharedRepository", value)
+            git(source, "symbolic-ref", "HEAD", "refs/heads/team/ours")
+            for name in ("run-1", "run-2"):
+                write_run(source, "chatdev", name)
+                if way == "git":
+                    runs_command("rebuild", "-C", source)
+                    git(source, "add", "-A")
+                    git(source, "commit", "-qm", name)
+                else:
+                    commit(source)
+            (source / ".git" / "COMMIT_EDITMSG").unlink(missing_ok=True)
+            made[way] = modes(source)
+    finally:
+        os.umask(before)
+    assert made["runs"] == made["git"]
+
+
+def test_a_shared_repository_as_git_does_not_take_it(repository):
+    write_run(repository, "chatdev", "run-1")
+    git(repository, "config", "core.sharedRepository", "0440")
+    line = commit(repository, status=2)
+    assert "sharedRepository" in line and line.count("\n") == 1
+
+
+def test_a_run_that_is_removed_is_removed_by_hand(repository):
+    for number in (1, 2):
+        write_run(repository, "chatdev", f"run-{number}")
+    runs_command("init", "-C", repository)
+    commit(repository)
+    before = git(repository, "rev-parse", "HEAD")
+    assert runs_command("remove", "-C", repository, "--yes", "run-1").returncode == 0
+    commit(repository, status=1)
+    assert git(repository, "rev-parse", "HEAD") == before
+    # As docs/git.md has it.
+    git(repository, "add", "-A", "chatdev/run-1", "runs_manifest.json")
+    git(repository, "commit", "-qm", "chatdev/run-1: removed")
+    manifest = json.loads(git(repository, "show", "HEAD:runs_manifest.json"))
+    assert [run["run_id"] for run in manifest["runs"]] == ["run-2"]
+    assert "chatdev/run-1" not in git(repository, "ls-tree", "-r", "--name-only", "HEAD")
+    commit(repository, status=1)
+
+
+def test_a_later_commit_beside_broken_runs(repository):
+    """A run that is broken in the tip keeps what it said in all manifests from there on."""
+    for number in (1, 2):
+        write_run(repository, "chatdev", f"run-{number}", tokens=(number, 1))
+    commit(repository)
+    (repository / "chatdev" / "run-1" / "metrics.json").write_text("{")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "broken")
+    for number in (3, 4):
+        write_run(repository, "chatdev", f"run-{number}", tokens=(number, 1))
+    commit(repository)
+    for revision in ("HEAD", "HEAD~1"):
+        manifest = json.loads(git(repository, "show", f"{revision}:runs_manifest.json"))
+        assert manifest["runs"][0]["total_tokens_in"] == 1
+    assert_sound(repository)
+
+
+def test_attributes_of_the_index(repository):
+    """They count where the working tree has none, as for git add, and not where it has others."""
+    run = write_run(repository, "chatdev", "run-1")
+    text = os.path.join(run, "commit.txt")
+    with open(text, "wb") as file:
+        file.write(b"one\r\n")
+    (repository / ".gitattributes").write_text("*.txt text eol=crlf\n")
+    git(repository, "add", ".gitattributes")
+    git(repository, "commit", "-qm", "base")
+    (repository / ".gitattributes").unlink()
+    commit(repository)
+    assert git(repository, "cat-file", "-s", "HEAD:chatdev/run-1/commit.txt") == "4\n"
+    (repository / ".gitattributes").write_text("\n")
+    with open(text, "wb") as file:
+        file.write(b"two\r\n")
+    commit(repository)
+    assert git(repository, "cat-file", "-s", "HEAD:chatdev/run-1/commit.txt") == "5\n"

@@ -160,6 +160,18 @@ static void test_messages(void **state)
     buffer_free(&text);
 }
 
+static void test_batches(void **state)
+{
+    (void)state;
+    assert_int_equal(commit_batch(370000, 1000), 1);
+    assert_int_equal(commit_batch(37000000, 14), 1);
+    assert_int_equal(commit_batch(37000000, 15), 2);
+    assert_int_equal(commit_batch(37000000, 100000), 7143);
+    assert_int_equal(commit_batch(COMMIT_BURST_BYTES * 2, 10), 10);
+    assert_int_equal(commit_batch(0, 10), 1);
+    assert_int_equal(commit_batch(370000, 0), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +180,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_is_alive_keeps_his, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_was_killed, setup, teardown),
         cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
