@@ -145,6 +145,9 @@ void control_lookup(struct fs *fs, fuse_req_t req);
 /* past/: at/ */
 void past_begin(struct fs *fs, const char *source_path);
 void past_end(struct fs *fs);
+/* Lets go of what nobody looked at for a while and that is large; true where there is such for later. Any
+ * thread. */
+bool past_expire(struct fs *fs);
 void past_top_lookup(struct fs *fs, fuse_req_t req);
 
 /* real/tracked.c: tracked/ */

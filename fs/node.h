@@ -154,17 +154,16 @@ enum past_kind {
     PAST_KIND_COUNT
 };
 
-/* Everything in it stays as it was made. */
+/* Everything in it stays as it was made. There are more of these than of anything else: whoever compares a
+ * hundred revisions makes the kernel know all of each. */
 struct past_node {
     struct node node;
-    struct node *parent;         /* a reference */
-    const struct past_node *top; /* the revision's: itself, or above it */
+    struct node *parent; /* a reference */
     uint64_t ino;
     struct object_id id; /* of a revision its commit; of a tree, file or link its object */
-    mode_t mode;         /* of what Git has: its type and bits there */
+    uint16_t mode;       /* of what Git has: its type and bits there */
     uint8_t past_kind;
-    struct commit *commit; /* of a revision; owned */
-    char name[];           /* in its parent */
+    char name[]; /* in its parent */
 };
 
 struct nodes {
@@ -182,6 +181,7 @@ struct nodes {
     struct view_node **facets; /* by their numbers; made when they are first looked up, and kept */
     size_t facet_count;
     struct directory_node *runs, *tracked; /* the source's root under runs/ and tracked/ */
+    atomic_size_t past_count;              /* of NODE_PAST */
 };
 
 /* operations by kind, but for tracked directories. */
@@ -208,6 +208,9 @@ struct past_node *nodes_past(struct nodes *nodes, struct node *parent, const cha
 /* The same of a revision, directly in at/. */
 struct past_node *nodes_revision(struct nodes *nodes, const char *name, const struct commit *commit,
                                  const struct past_node *like);
+/* The revision's node above a node, or itself; and its commit. */
+const struct past_node *past_node_top(const struct past_node *node);
+const struct commit *past_node_commit(const struct past_node *node);
 /* A new node, never found again; takes over the reference to snapshot. */
 struct manifest_node *nodes_manifest(struct nodes *nodes, struct snapshot *snapshot);
 /* The same; takes over text. */

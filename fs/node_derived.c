@@ -42,7 +42,7 @@ struct node *derived_release(struct nodes *nodes, struct node *node)
         free(query->text);
         return query->parent;
     } else if (node->kind == NODE_PAST) {
-        free(((struct past_node *)node)->commit);
+        atomic_fetch_sub(&nodes->past_count, 1);
         return ((struct past_node *)node)->parent;
     } else if (node->kind == NODE_REPORT) {
         free(((struct report_node *)node)->text);

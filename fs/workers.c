@@ -315,6 +315,7 @@ static bool expire_handles(struct workers *workers)
 {
     pthread_mutex_unlock(&workers->lock);
     bool more = handles_expire(&workers->fs->nodes);
+    more |= past_expire(workers->fs);
     pthread_mutex_lock(&workers->lock);
     return more;
 }

@@ -41,6 +41,18 @@
 /* Threads at once (a team) for a piece of work that takes all cores; each holds some descriptors of its own.
  */
 #define LIMIT_TEAM_THREADS 16
+/* What is kept of the past in memory, all together: objects, lists, indexes, what was derived, and what
+ * libgit2 has. It grows by some bytes for each node below at/ that the kernel knows, of the 200 that there are
+ * for each (the node itself takes up to 150): who looks into a hundred revisions needs the lists of them all.
+ */
+#define LIMIT_PAST_BYTES (8u << 20)
+#define LIMIT_PAST_BYTES_PER_NODE 24
+/* A file of the past that is larger than the first is not kept in memory but in a file without a name, and of
+ * those there are as many as the second says. */
+#define LIMIT_PAST_BLOB_BYTES (1u << 20)
+#define LIMIT_PAST_SPOOLS 2
+/* Git's packs give an object in one piece: a larger one is refused. */
+#define LIMIT_PACKED_BLOB_BYTES (512ull << 20)
 /* The configuration: bytes of its file (10,000 excluded paths are about 1 MB), and how many there may be
  * of each thing that every directory or run is compared with. */
 #define LIMIT_CONFIG_BYTES (4u << 20)

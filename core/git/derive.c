@@ -6,12 +6,17 @@
 #include "core/base/memory.h"
 #include "core/git/repository_internal.h"
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 /* Derived runs that are kept, at most: some 300 bytes each. */
 #define KEPT_RUNS_AT_MOST 32768
+
+/* What the rules of one runsfs.json take, about, and for each byte of that. */
+#define RULES_BYTES ((size_t)16 << 10)
+#define RULES_BYTES_PER_BYTE 4
 
 struct known_rules {
     struct object_id file; /* runsfs.json; none where there is none */
@@ -37,7 +42,8 @@ struct kept_run {
 struct deriver {
     struct repository *repository;
     struct known_rules *known;
-    struct kept_run *runs;  /* the first made first */
+    struct kept_run *runs; /* the first made first */
+    size_t run_bytes, rules_bytes;
     struct run_state state; /* the last that was given out; its fields are a kept run's */
 };
 
@@ -48,9 +54,23 @@ struct deriver *deriver_create(struct repository *repository)
     return deriver;
 }
 
+static size_t block_bytes(const void *block)
+{
+    return block ? malloc_usable_size((void *)block) + sizeof(size_t) : 0;
+}
+
+/* But for the hash's table, which has a pointer or two for each. */
+static size_t kept_bytes(const struct kept_run *run)
+{
+    const struct run_fields *fields = &run->fields;
+    return block_bytes(run) + block_bytes(run->faults) + block_bytes(fields->start_time.bytes) +
+           block_bytes(fields->end_time.bytes) + block_bytes(fields->status.bytes) + block_bytes(fields->own);
+}
+
 static void forget_run(struct deriver *deriver, struct kept_run *run)
 {
     HASH_DEL(deriver->runs, run);
+    deriver->run_bytes -= kept_bytes(run);
     run_fields_free(&run->fields);
     free(run->faults);
     free(run);
@@ -81,10 +101,22 @@ struct repository *deriver_repository(const struct deriver *deriver)
     return deriver->repository;
 }
 
+size_t deriver_bytes(const struct deriver *deriver)
+{
+    return deriver->run_bytes + deriver->rules_bytes;
+}
+
+void deriver_trim(struct deriver *deriver, size_t limit_bytes)
+{
+    while (deriver->runs && deriver_bytes(deriver) > limit_bytes)
+        forget_run(deriver, deriver->runs);
+}
+
 /* ---- rules ---- */
 
 /* The configuration in a blob; the built-in one where that is none. */
-static int read_config(struct repository *repository, const struct object_id *file, struct config **config)
+static int read_config(struct repository *repository, const struct object_id *file, struct config **config,
+                       size_t *text_bytes)
 {
     struct buffer text = {0};
     struct config_fault faults[CONFIG_FAULTS_AT_MOST];
@@ -94,6 +126,7 @@ static int read_config(struct repository *repository, const struct object_id *fi
         *config = config_built_in();
         error = 0;
     }
+    *text_bytes = text.length;
     buffer_free(&text);
     return error;
 }
@@ -103,6 +136,7 @@ int deriver_rules(struct deriver *deriver, const struct object_id *source_tree, 
     struct tree_entry entry;
     struct object_id file = {{0}};
     struct config *config;
+    size_t text_bytes;
     int error = tree_entry_of(deriver->repository, source_tree, CONFIG_FILE_NAME, &entry);
     if (error == 0 && S_ISREG(entry.mode))
         file = entry.id;
@@ -112,7 +146,7 @@ int deriver_rules(struct deriver *deriver, const struct object_id *source_tree, 
     while (known && !object_id_equal(&known->file, &file))
         known = known->next;
     if (!known) {
-        error = read_config(deriver->repository, &file, &config);
+        error = read_config(deriver->repository, &file, &config, &text_bytes);
         if (error)
             return error;
         known = memory_alloc_zeroed(1, sizeof(*known));
@@ -121,6 +155,7 @@ int deriver_rules(struct deriver *deriver, const struct object_id *source_tree, 
         known->rules.plan = run_plan_create(config);
         known->rules.fields = field_set_create(config);
         deriver->known = known;
+        deriver->rules_bytes += RULES_BYTES + text_bytes * RULES_BYTES_PER_BYTE;
     }
     *rules = &known->rules;
     return 0;
@@ -312,6 +347,7 @@ static struct kept_run *keep(struct deriver *deriver, const struct run_key *key)
         memcpy(run->faults, state->faults, state->file_count * sizeof(*run->faults));
     }
     HASH_ADD(hh, deriver->runs, key, sizeof(run->key), run);
+    deriver->run_bytes += kept_bytes(run);
     return run;
 }
 

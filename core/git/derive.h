@@ -22,6 +22,10 @@ struct deriver;
 struct deriver *deriver_create(struct repository *repository);
 void deriver_free(struct deriver *deriver); /* may be NULL */
 struct repository *deriver_repository(const struct deriver *deriver);
+/* What it keeps takes about so much memory. */
+size_t deriver_bytes(const struct deriver *deriver);
+/* Forgets the runs that it derived first, until it takes no more than that. Rules are not forgotten. */
+void deriver_trim(struct deriver *deriver, size_t limit_bytes);
 
 /* The rules of the source's tree: 0 and *rules, owned by the deriver; the same pointer for the same
  * runsfs.json. -EIO. */

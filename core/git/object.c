@@ -6,9 +6,11 @@
 #include "core/git/repository_internal.h"
 #include <ctype.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 bool object_id_is_none(const struct object_id *id)
 {
@@ -266,6 +268,11 @@ int tree_read_differing(struct repository *repository, const struct object_id *o
     return error;
 }
 
+size_t tree_bytes(const struct tree *tree)
+{
+    return malloc_usable_size((void *)tree) + sizeof(size_t);
+}
+
 const struct tree_entry *tree_find(const struct tree *tree, const char *name)
 {
     /* A file and a directory of one beginning stand at different places: each is looked for by its own order.
@@ -352,6 +359,66 @@ int blob_read(struct repository *repository, const struct object_id *id, uint64_
     error = buffer_reserve(content, git_odb_object_size(object));
     if (error == 0)
         buffer_append(content, git_odb_object_data(object), git_odb_object_size(object));
+    git_odb_object_free(object);
+    return error;
+}
+
+static int write_all(int fd, const char *bytes, size_t length)
+{
+    while (length) {
+        ssize_t written = write(fd, bytes, length);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return repository_fail(-errno, "a copy of it can't be written: %s", strerrordesc_np(errno));
+        bytes += written;
+        length -= (size_t)written;
+    }
+    return 0;
+}
+
+/* Of an object that can be read in pieces. -ENOTSUP where it can't. */
+static int write_stream(struct repository *repository, const git_oid *oid, uint64_t size_bytes, int fd)
+{
+    git_odb_stream *stream;
+    git_object_t type;
+    size_t size;
+    char piece[64 << 10];
+    uint64_t done = 0;
+    if (git_odb_open_rstream(&stream, &size, &type, repository->objects, oid) != 0)
+        return -ENOTSUP;
+    int error = 0;
+    while (error == 0 && done < size_bytes) {
+        int length = git_odb_stream_read(stream, piece, sizeof(piece));
+        if (length <= 0)
+            error = length < 0 && repository_result(length)
+                        ? -EIO
+                        : repository_fail(-EIO, "object %s is cut off", git_oid_tostr_s(oid));
+        else
+            error = write_all(fd, piece, (size_t)length);
+        done += length > 0 ? (uint64_t)length : 0;
+    }
+    git_odb_stream_free(stream);
+    return error;
+}
+
+int blob_write(struct repository *repository, const struct object_id *id, int fd)
+{
+    git_oid oid = oid_of(id);
+    git_odb_object *object;
+    uint64_t size_bytes;
+    int error = blob_size(repository, id, &size_bytes);
+    if (error == 0)
+        error = write_stream(repository, &oid, size_bytes, fd);
+    if (error != -ENOTSUP)
+        return error;
+    if (size_bytes > LIMIT_PACKED_BLOB_BYTES)
+        return repository_fail(-EFBIG, "it lies in a pack and is larger than %llu MB",
+                               LIMIT_PACKED_BLOB_BYTES >> 20);
+    error = read_object(repository, id, GIT_OBJECT_BLOB, &object);
+    if (error)
+        return error;
+    error = write_all(fd, git_odb_object_data(object), git_odb_object_size(object));
     git_odb_object_free(object);
     return error;
 }

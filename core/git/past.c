@@ -15,6 +15,9 @@
 /* Places of runs in one revision: some objects that name each other can stand for any number. */
 #define PLACES_AT_MOST ((size_t)1 << 18)
 
+/* A run in an index with its texts, its entry in the order and in two views, and its part of a manifest. */
+#define RUN_BYTES ((size_t)1100)
+
 struct past_place {
     size_t path_at; /* in paths */
     struct object_id tree;
@@ -157,6 +160,13 @@ int past_create_beside(struct deriver *deriver, const struct object_id *source_t
     else
         past_free(&past->past);
     return error;
+}
+
+size_t past_bytes(const struct past *past)
+{
+    const struct past_internal *internal = (const struct past_internal *)past;
+    return sizeof(*internal) + index_count(past->index) * RUN_BYTES +
+           internal->capacity * sizeof(*internal->places) + internal->paths.capacity;
 }
 
 void past_free(struct past *past)

@@ -29,6 +29,8 @@ int past_manifest(struct past *past, struct snapshot **manifest);
  * lives as long as rules. */
 const char *past_manifest_name(struct repository *repository, const struct rules *rules,
                                const struct object_id *source_tree);
+/* What it takes of memory, with its manifest, about. */
+size_t past_bytes(const struct past *past);
 void past_free(struct past *past);
 /* The tree of a run in its index. */
 const struct object_id *past_run_tree(const struct run *run);

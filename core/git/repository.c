@@ -24,6 +24,7 @@ static _Thread_local char error_text[400];
 
 void repositories_begin(bool any_owner)
 {
+    allocation_begin();
     if (git_libgit2_init() > 1) /* what was set since then stays */
         return;
     git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, CACHED_OBJECT_BYTES);
@@ -122,6 +123,11 @@ static int find_prefix(struct repository *repository, const char *source)
     return 0;
 }
 
+static int open_objects(struct repository *repository)
+{
+    return repository_result(git_repository_odb(&repository->objects, repository->handle));
+}
+
 static int find_objects(struct repository *repository)
 {
     git_buf path = GIT_BUF_INIT;
@@ -130,9 +136,15 @@ static int find_objects(struct repository *repository)
     if (error == 0)
         repository->object_directory = memory_copy_text(path.ptr, strlen(path.ptr));
     git_buf_dispose(&path);
-    if (error == 0)
-        error = repository_result(git_repository_odb(&repository->objects, repository->handle));
-    return error;
+    return error ? error : open_objects(repository);
+}
+
+int repository_let_go(struct repository *repository)
+{
+    git_odb_free(repository->objects);
+    repository->objects = NULL;
+    git_repository__cleanup(repository->handle);
+    return open_objects(repository);
 }
 
 /* When a pack last came or went; 0 where there is no directory of packs. */
@@ -153,6 +165,42 @@ bool repository_has_other_packs(const struct repository *repository)
     return now.tv_sec != then.tv_sec || now.tv_nsec != then.tv_nsec;
 }
 
+/* A number of what stands at path; another one when something else does, or that was changed. */
+static uint64_t mark_of(const char *path, bool with_time)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return 0;
+    uint64_t mark = st.st_ino * 0x9e3779b97f4a7c15ull ^ st.st_dev;
+    if (with_time)
+        mark = (mark ^ (uint64_t)st.st_mtim.tv_sec) * 0x9e3779b97f4a7c15ull ^ (uint64_t)st.st_mtim.tv_nsec;
+    return mark | 1;
+}
+
+/* The source itself, and each `.git` that would be nearer to it than the repository's: there may be some that
+ * are none. */
+static uint64_t nearer_mark(const struct repository *repository)
+{
+    struct buffer path = {0};
+    size_t length = strlen(repository->source), top = length - strlen(repository->prefix);
+    uint64_t mark = mark_of(repository->source, false);
+    buffer_append(&path, repository->source, length);
+    while (length > top) {
+        path.length = length;
+        buffer_append_text(&path, "/.git");
+        mark = mark * 31 + mark_of(path.bytes, true);
+        while (length > top && path.bytes[--length] != '/')
+            ;
+    }
+    buffer_free(&path);
+    return mark;
+}
+
+bool repository_is_nearest(const struct repository *repository)
+{
+    return nearer_mark(repository) == repository->nearer;
+}
+
 int repository_open(const char *source_path, struct repository **opened)
 {
     char source[PATH_MAX];
@@ -166,6 +214,8 @@ int repository_open(const char *source_path, struct repository **opened)
         error = find_objects(repository);
     if (error == 0) {
         repository->packs_changed_at = packs_changed_at(repository);
+        repository->source = memory_copy_text(source, strlen(source));
+        repository->nearer = nearer_mark(repository);
         *opened = repository;
     } else {
         repository_close(repository);
@@ -183,6 +233,7 @@ void repository_close(struct repository *repository)
     free(repository->prefix);
     free(repository->source_name);
     free(repository->object_directory);
+    free(repository->source);
     free(repository);
 }
 

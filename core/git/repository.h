@@ -46,6 +46,14 @@ int repository_check_owner(const struct repository *repository, uid_t owner);
 /* Have packs come or gone since it was opened? libgit2 never lets go of one that it has opened: where the
  * repository stays open for long, it is to be opened anew. */
 bool repository_has_other_packs(const struct repository *repository);
+/* Is it still that of the source: does this lie where it did when the repository was opened, and has no
+ * `.git` come or changed nearer to it? */
+bool repository_is_nearest(const struct repository *repository);
+/* Bytes of memory that libgit2 has in this process. */
+size_t repositories_bytes(void);
+/* Has it let go of all that it remembers of a repository: objects, packs, references. What is needed is read
+ * again. 0; where not, the repository is good for nothing but to be closed. */
+int repository_let_go(struct repository *repository);
 /* Why the last call on this thread failed, one printable line. Good until the next call. */
 const char *repository_error(void);
 
@@ -94,6 +102,8 @@ struct tree *tree_parse(const char *bytes, size_t length);
  * their bytes. */
 int tree_read_differing(struct repository *repository, const struct object_id *old_id,
                         const struct object_id *new_id, struct tree **old_tree, struct tree **new_tree);
+/* The block's size. */
+size_t tree_bytes(const struct tree *tree);
 /* The entry of that name, or NULL. */
 const struct tree_entry *tree_find(const struct tree *tree, const char *name);
 /* One entry without reading out the whole tree. 0; -ENOENT; -EIO. name of *entry is not set. */
@@ -103,6 +113,10 @@ int blob_size(struct repository *repository, const struct object_id *id, uint64_
 /* Appends its content. 0; -EFBIG where it is larger than limit_bytes; -EIO; -ENOMEM. */
 int blob_read(struct repository *repository, const struct object_id *id, uint64_t limit_bytes,
               struct buffer *content);
+/* Writes its content to a file. One that lies loose is never in memory as a whole, whatever its size; one in
+ * a pack is for the moment, up to LIMIT_PACKED_BLOB_BYTES. 0; -EFBIG; -EIO where Git's object is broken; what
+ * write(2) failed by. */
+int blob_write(struct repository *repository, const struct object_id *id, int fd);
 
 /* ---- commits ---- */
 

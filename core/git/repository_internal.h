@@ -6,6 +6,7 @@
 
 #include "core/git/repository.h"
 #include <git2.h>
+#include <git2/sys/repository.h>
 #include <uthash.h>
 
 struct step;
@@ -15,11 +16,15 @@ struct repository {
     git_odb *objects;
     char *prefix, *source_name, *object_directory;
     struct timespec packs_changed_at; /* when it was opened */
+    char *source;                     /* its real path then, */
+    uint64_t nearer;                  /* and what stood between it and the repository */
     struct step *steps;               /* revision.c's: ways from commit to commit that were gone already */
     struct object_id recent_head, *recent; /* the last commits that changed the source, from that HEAD on */
     size_t recent_count, recent_wanted;
 };
 
+/* allocation.c: before libgit2 allocates anything. */
+void allocation_begin(void);
 /* revision.c: frees what it keeps. */
 void revisions_forget(struct repository *repository);
 /* search.c: the youngest commit that is reached from `from` (NULL: from any reference) whose message matches.

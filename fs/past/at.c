@@ -1,6 +1,7 @@
 /*
- * at/ and at/<revision>/: from a name to a commit, and what there is of it.
+ * at/: from a name to a commit; and what all nodes below it share.
  */
+#include "fs/past/names.h"
 #include "fs/past/past.h"
 #include "core/base/escape.h"
 #include "core/base/log.h"
@@ -8,23 +9,20 @@
 #include <errno.h>
 #include <string.h>
 
-/* Ids in the listing of at/: of the last commits that changed something of the source. */
-#define LISTED_COMMITS 32
-
-const struct commit *past_commit(const struct past_node *node)
+uint64_t past_ino_of(uint64_t parent_ino, struct slice name)
 {
-    return node->top->commit;
+    uint64_t value = (parent_ino ^ text_hash(name)) * 0x9e3779b97f4a7c15ull;
+    return PAST_INO | ((value ^ value >> 29) & (PAST_INO_BITS - 1));
 }
 
 uint64_t past_ino(uint64_t parent_ino, const char *name)
 {
-    uint64_t value = (parent_ino ^ text_hash(slice_of(name))) * 0x9e3779b97f4a7c15ull;
-    return PAST_INO | ((value ^ value >> 29) & (PAST_INO_BITS - 1));
+    return past_ino_of(parent_ino, slice_of(name));
 }
 
 void past_stat(struct fs *fs, const struct past_node *node, uint64_t size_bytes, struct stat *st)
 {
-    past_model_stat(fs, node->mode, node->ino, past_commit(node)->time_s, st);
+    past_model_stat(fs, node->mode, node->ino, past_node_commit(node)->time_s, st);
     st->st_size = (off_t)size_bytes;
     st->st_blocks = (blkcnt_t)((size_bytes + 511) / 512);
 }
@@ -132,43 +130,21 @@ static void at_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const 
     entry_reply(fs, req, &entry);
 }
 
-struct at_listing {
-    struct view_listing *listing;
-    uint64_t offset, position; /* where the listing goes on, and where it is */
-};
-
-/* A name that is too long for a directory was cut, and is not found by what is left of it. */
-static bool is_whole_escape(const char *escaped, const char *name)
-{
-    struct buffer text = {0};
-    bool is_whole =
-        escape_decode(slice_of(escaped), &text) == 0 && slice_equal(buffer_slice(&text), slice_of(name));
-    buffer_free(&text);
-    return is_whole;
-}
-
-static int list_name(const char *name, void *context)
-{
-    struct at_listing *at = context;
-    char escaped[LIMIT_NAME_BYTES + 1];
-    if (++at->position + VIEW_FIRST_OFFSET <= at->offset)
-        return 0;
-    escape_value(slice_of(name), escaped);
-    if (!is_whole_escape(escaped, name))
-        return 0;
-    return !view_listing_add(at->listing, escaped, past_ino(PAST_INO, name), S_IFDIR,
-                             at->position + VIEW_FIRST_OFFSET);
-}
-
 static void at_list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset, bool plus)
 {
     struct view_listing listing;
-    struct at_listing at = {.listing = &listing, .offset = (uint64_t)offset};
+    const struct past_names *names;
     (void)node;
     view_listing_begin(&listing, req, size, plus);
     if (view_listing_add_dots(&listing, PAST_INO, offset) && past_enter(fs) == 0) {
-        if (revision_each_name(past_repository(fs), LISTED_COMMITS, list_name, &at) < 0)
+        if (past_names(fs, offset <= VIEW_FIRST_OFFSET, &names) < 0)
             log_error("at/: not all of it can be listed: %s", repository_error());
+        size_t at = offset > VIEW_FIRST_OFFSET ? (size_t)offset - VIEW_FIRST_OFFSET : 0;
+        for (bool fits = true; fits && at < names->count; at++) {
+            const char *name = names->text.bytes + names->at[at];
+            fits = view_listing_add(&listing, name, past_ino(PAST_INO, name), S_IFDIR,
+                                    at + 1 + VIEW_FIRST_OFFSET);
+        }
         past_leave(fs);
     }
     view_listing_end(fs, &listing);
@@ -190,136 +166,4 @@ const struct node_operations at_operations = {
     .getxattr = past_getxattr,
     .readdir = at_readdir,
     .readdirplus = at_readdirplus,
-};
-
-/* ---- at/<revision>/ ---- */
-
-/* What there is in a revision: runs/, where/, the manifest, and a directory for each view. */
-enum { TOP_RUNS, TOP_WHERE, TOP_MANIFEST, TOP_VIEWS };
-
-/* "" where its name is another's here. */
-static const char *top_manifest_name(struct fs *fs, const struct past_node *top, const struct rules *rules)
-{
-    const char *name = past_manifest_name(past_repository(fs), rules, &past_commit(top)->tree);
-    bool is_taken = strcmp(name, "runs") == 0 || strcmp(name, "where") == 0;
-    for (size_t i = 0; i < rules->config->view_count; i++)
-        is_taken |= strcmp(name, rules->config->views[i].directory) == 0;
-    return is_taken ? "" : name;
-}
-
-/* The name of that number; NULL behind the last. Entered. */
-static const char *top_name(struct fs *fs, const struct past_node *top, const struct rules *rules,
-                            size_t number)
-{
-    switch (number) {
-    case TOP_RUNS:
-        return "runs";
-    case TOP_WHERE:
-        return "where";
-    case TOP_MANIFEST:
-        return top_manifest_name(fs, top, rules);
-    default:
-        number -= TOP_VIEWS;
-        return number < rules->config->view_count ? rules->config->views[number].directory : NULL;
-    }
-}
-
-/* 0 with *like filled; an error of Git's. Entered. */
-static int top_like(struct fs *fs, const struct past_node *top, const char *name, size_t number,
-                    struct past_node *like, uint64_t *size_bytes)
-{
-    *size_bytes = 0;
-    *like = (struct past_node){.ino = past_ino(top->ino, name), .mode = S_IFDIR | 0777};
-    switch (number) {
-    case TOP_RUNS:
-        past_runs_like(top, like);
-        return 0;
-    case TOP_WHERE:
-        like->past_kind = PAST_QUERY;
-        like->node.operations = &past_query_operations;
-        return 0;
-    case TOP_MANIFEST:
-        like->past_kind = PAST_MANIFEST;
-        like->node.operations = &past_manifest_operations;
-        like->mode = S_IFREG | 0644;
-        return past_manifest_size(fs, top, size_bytes);
-    default:
-        like->past_kind = PAST_FACET;
-        like->node.operations = &past_facet_operations;
-        return 0;
-    }
-}
-
-static void revision_lookup(struct fs *fs, fuse_req_t req, struct node *parent, const char *name)
-{
-    struct past_node *top = (struct past_node *)parent, like;
-    const struct rules *rules;
-    struct fuse_entry_param entry;
-    uint64_t size_bytes;
-    int error = past_enter(fs);
-    if (error) {
-        fuse_reply_err(req, EIO);
-        return;
-    }
-    error = deriver_rules(past_deriver(fs), &past_commit(top)->tree, &rules);
-    const char *found = NULL;
-    size_t number = 0;
-    for (; error == 0 && (found = top_name(fs, top, rules, number)) && strcmp(found, name) != 0; number++)
-        ;
-    if (error == 0 && found)
-        error = top_like(fs, top, name, number, &like, &size_bytes);
-    if (error)
-        error = past_failed(fs, top, error);
-    past_leave(fs);
-    if (error == 0 && found) {
-        past_entry(fs, parent, name, &like, size_bytes, &entry);
-        entry_reply(fs, req, &entry);
-    } else {
-        fuse_reply_err(req, error ? -error : ENOENT);
-    }
-}
-
-static void revision_list(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset,
-                          bool plus)
-{
-    struct past_node *top = (struct past_node *)node;
-    struct view_listing listing;
-    const struct rules *rules;
-    if (past_enter(fs) != 0) {
-        fuse_reply_err(req, EIO);
-        return;
-    }
-    int error = deriver_rules(past_deriver(fs), &past_commit(top)->tree, &rules);
-    if (error) {
-        error = past_failed(fs, top, error);
-        past_leave(fs);
-        fuse_reply_err(req, -error);
-        return;
-    }
-    view_listing_begin(&listing, req, size, plus);
-    bool fits = view_listing_add_dots(&listing, top->ino, offset);
-    size_t at = offset > VIEW_FIRST_OFFSET ? (size_t)offset - VIEW_FIRST_OFFSET : 0;
-    for (const char *name; fits && (name = top_name(fs, top, rules, at)); at++)
-        fits = !*name || view_listing_add(&listing, name, past_ino(top->ino, name),
-                                          at == TOP_MANIFEST ? S_IFREG : S_IFDIR, at + 1 + VIEW_FIRST_OFFSET);
-    past_leave(fs);
-    view_listing_end(fs, &listing);
-}
-
-static void revision_readdir(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset)
-{
-    revision_list(fs, req, node, size, offset, false);
-}
-
-static void revision_readdirplus(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset)
-{
-    revision_list(fs, req, node, size, offset, true);
-}
-
-const struct node_operations past_revision_operations = {
-    .lookup = revision_lookup,
-    .getattr = past_getattr,
-    .getxattr = past_getxattr,
-    .readdir = revision_readdir,
-    .readdirplus = revision_readdirplus,
 };

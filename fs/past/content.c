@@ -49,6 +49,24 @@ void past_content_getattr(struct fs *fs, fuse_req_t req, struct node *node, stru
     fuse_reply_attr(req, &st, CACHE_SECONDS);
 }
 
+/* A piece of a file that is not kept in memory. Entered. */
+static void reply_large(struct fs *fs, fuse_req_t req, const struct past_node *past, size_t size,
+                        off_t offset)
+{
+    struct past_spools *spools = past_kept_spools(past_kept(fs));
+    int fd = past_spool_find(spools, &past->id);
+    int error = fd < 0 ? past_spool_make(spools, past_repository(fs), &past->id, &fd) : 0;
+    char *bytes = error ? NULL : malloc(size);
+    ssize_t length = bytes ? pread(fd, bytes, size, offset) : -1;
+    if (error)
+        fuse_reply_err(req, -past_failed(fs, past, error));
+    else if (length < 0)
+        fuse_reply_err(req, bytes ? errno : ENOMEM);
+    else
+        fuse_reply_buf(req, bytes, (size_t)length);
+    free(bytes);
+}
+
 static void file_read(struct fs *fs, fuse_req_t req, struct node *node, size_t size, off_t offset,
                       struct fuse_file_info *fi)
 {
@@ -59,8 +77,11 @@ static void file_read(struct fs *fs, fuse_req_t req, struct node *node, size_t s
         fuse_reply_err(req, EIO);
         return;
     }
-    int error = past_blob(fs, &past->id, &content);
-    if (error) {
+    bool is_large = past_spool_find(past_kept_spools(past_kept(fs)), &past->id) >= 0;
+    int error = is_large ? -EFBIG : past_blob(fs, &past->id, &content);
+    if (error == -EFBIG) {
+        reply_large(fs, req, past, size, offset);
+    } else if (error) {
         fuse_reply_err(req, -past_failed(fs, past, error));
     } else {
         size_t from = (uint64_t)offset < content.length ? (size_t)offset : content.length;

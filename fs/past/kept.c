@@ -1,185 +1,210 @@
 /*
- * What was read or derived shortly before, bounded in number and size: trees, the contents of files, and the
- * runs of revisions. A listing and a read come in pieces, and each piece needs the whole again.
+ * What was read or derived shortly before: trees, the contents of small files, views, the runs of revisions,
+ * and the names in at/. How much of it is kept is cache.c's.
  */
-#include "fs/past/past.h"
+#include "core/base/limits.h"
 #include "core/base/memory.h"
+#include "fs/past/cache.h"
+#include "fs/past/names.h"
+#include "fs/past/views.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define KEPT_TREES 32
-#define KEPT_BLOBS 16
-#define KEPT_BLOB_BYTES ((size_t)8 << 20)
-#define KEPT_PASTS 64
-/* Of all kept revisions together; about 1 kB each. */
-#define KEPT_PAST_RUNS ((size_t)16 << 10)
-
-struct kept_tree {
-    struct object_id id;
-    struct tree *tree;
-    uint64_t used;
-};
-
-struct kept_blob {
-    struct object_id id;
-    struct buffer content;
-    bool is_there;
-    uint64_t used;
-};
-
-struct kept_past {
-    struct object_id tree;
-    struct past *past;
-    uint64_t used;
-};
-
 struct past_kept {
-    uint64_t uses;
-    struct kept_tree trees[KEPT_TREES];
-    struct kept_blob blobs[KEPT_BLOBS];
-    size_t blob_bytes;
-    struct kept_past pasts[KEPT_PASTS];
-    size_t past_runs;
+    struct past_cache *cache;
+    struct past_places places;
+    struct past_spools spools;
 };
+
+static void release(void *content, enum past_kept_kind kind, void *context)
+{
+    struct past_kept *kept = context;
+    switch (kind) {
+    case KEPT_TREE:
+        free(content);
+        break;
+    case KEPT_BLOB:
+        buffer_free(content);
+        free(content);
+        break;
+    case KEPT_VIEWS:
+        past_views_free(&kept->places, content);
+        break;
+    case KEPT_LISTING:
+        past_listing_free(&kept->places, content);
+        break;
+    case KEPT_NAMES:
+        past_names_free(content);
+        break;
+    default:
+        past_free(content);
+    }
+}
 
 struct past_kept *past_kept_create(void)
 {
-    return memory_alloc_zeroed(1, sizeof(struct past_kept));
-}
-
-static void drop_blob(struct past_kept *kept, struct kept_blob *blob)
-{
-    kept->blob_bytes -= blob->content.length;
-    buffer_free(&blob->content);
-    *blob = (struct kept_blob){.used = 0};
-}
-
-static void drop_past(struct past_kept *kept, struct kept_past *past)
-{
-    if (past->past)
-        kept->past_runs -= index_count(past->past->index);
-    past_free(past->past);
-    *past = (struct kept_past){.used = 0};
+    struct past_kept *kept = memory_alloc_zeroed(1, sizeof(*kept));
+    kept->cache = past_cache_create(release, kept);
+    return kept;
 }
 
 void past_kept_free(struct past_kept *kept)
 {
     if (!kept)
         return;
-    for (size_t i = 0; i < KEPT_TREES; i++)
-        free(kept->trees[i].tree);
-    for (size_t i = 0; i < KEPT_BLOBS; i++)
-        drop_blob(kept, &kept->blobs[i]);
-    for (size_t i = 0; i < KEPT_PASTS; i++)
-        drop_past(kept, &kept->pasts[i]);
+    past_spools_close(&kept->spools);
+    past_cache_free(kept->cache);
+    past_places_finish(&kept->places);
     free(kept);
 }
 
-int past_tree(struct fs *fs, const struct object_id *id, const struct tree **tree)
+struct past_spools *past_kept_spools(struct past_kept *kept)
 {
-    struct past_kept *kept = past_kept(fs);
-    struct kept_tree *oldest = &kept->trees[0];
-    for (size_t i = 0; i < KEPT_TREES; i++) {
-        struct kept_tree *at = &kept->trees[i];
-        if (at->tree && object_id_equal(&at->id, id)) {
-            at->used = ++kept->uses;
-            *tree = at->tree;
-            return 0;
-        }
-        if (at->used < oldest->used)
-            oldest = at;
-    }
-    struct tree *new;
-    int error = tree_read(past_repository(fs), id, &new);
-    if (error)
-        return error;
-    free(oldest->tree);
-    *oldest = (struct kept_tree){*id, new, ++kept->uses};
-    *tree = new;
-    return 0;
+    return &kept->spools;
 }
 
-static struct kept_blob *oldest_blob(struct past_kept *kept)
+const struct past_places *past_places(struct fs *fs)
 {
-    struct kept_blob *oldest = NULL;
-    for (size_t i = 0; i < KEPT_BLOBS; i++)
-        if (!oldest || kept->blobs[i].used < oldest->used)
-            oldest = &kept->blobs[i];
-    return oldest;
+    return &past_kept(fs)->places;
+}
+
+size_t past_kept_bytes(const struct past_kept *kept)
+{
+    return past_cache_bytes(kept->cache) + kept->places.size_bytes;
+}
+
+size_t past_kept_shrink(struct past_kept *kept, size_t limit_bytes, bool wholly)
+{
+    size_t before = past_kept_bytes(kept), now = before;
+    /* What lists share goes with the last of them: how much that is shows only then. */
+    while (now > limit_bytes) {
+        size_t over = now - limit_bytes, own = past_cache_bytes(kept->cache);
+        past_cache_shrink(kept->cache, own > over ? own - over : 0, wholly);
+        if (past_kept_bytes(kept) == now)
+            break;
+        now = past_kept_bytes(kept);
+    }
+    return before - now;
+}
+
+/* ---- objects ---- */
+
+int past_tree(struct fs *fs, const struct object_id *id, const struct tree **tree)
+{
+    struct past_cache *cache = past_kept(fs)->cache;
+    struct tree *kept = past_cache_find(cache, KEPT_TREE, id);
+    if (!kept) {
+        int error = tree_read(past_repository(fs), id, &kept);
+        if (error)
+            return error;
+        past_cache_put(cache, KEPT_TREE, id, kept, tree_bytes(kept));
+    }
+    *tree = kept;
+    return 0;
 }
 
 int past_blob(struct fs *fs, const struct object_id *id, struct slice *content)
 {
-    struct past_kept *kept = past_kept(fs);
-    for (size_t i = 0; i < KEPT_BLOBS; i++) {
-        struct kept_blob *at = &kept->blobs[i];
-        if (at->is_there && object_id_equal(&at->id, id)) {
-            at->used = ++kept->uses;
-            *content = buffer_slice(&at->content);
-            return 0;
+    struct past_cache *cache = past_kept(fs)->cache;
+    struct buffer *kept = past_cache_find(cache, KEPT_BLOB, id);
+    if (!kept) {
+        kept = memory_alloc_zeroed(1, sizeof(*kept));
+        int error = blob_read(past_repository(fs), id, LIMIT_PAST_BLOB_BYTES, kept);
+        if (error) {
+            buffer_free(kept);
+            free(kept);
+            return error;
         }
+        past_cache_put(cache, KEPT_BLOB, id, kept, sizeof(*kept) + kept->capacity);
     }
-    struct buffer read = {0};
-    int error = blob_read(past_repository(fs), id, UINT64_MAX, &read);
-    if (error) {
-        buffer_free(&read);
-        return error;
-    }
-    /* One that is larger than all may be takes the place of all. */
-    for (size_t i = 0; i < KEPT_BLOBS && kept->blob_bytes && kept->blob_bytes + read.length > KEPT_BLOB_BYTES;
-         i++) {
-        struct kept_blob *largest = &kept->blobs[0];
-        for (size_t j = 1; j < KEPT_BLOBS; j++)
-            if (kept->blobs[j].content.length > largest->content.length)
-                largest = &kept->blobs[j];
-        drop_blob(kept, largest);
-    }
-    struct kept_blob *place = oldest_blob(kept);
-    drop_blob(kept, place);
-    *place = (struct kept_blob){.id = *id, .content = read, .is_there = true, .used = ++kept->uses};
-    kept->blob_bytes += read.length;
-    *content = buffer_slice(&place->content);
+    *content = buffer_slice(kept);
     return 0;
 }
 
-/* Makes room for as many runs as the last revision had, whose neighbour this is likely to be. */
-static struct kept_past *place_for_past(struct past_kept *kept)
-{
-    for (;;) {
-        struct kept_past *oldest = NULL, *empty = NULL;
-        size_t count = 0;
-        for (size_t i = 0; i < KEPT_PASTS; i++) {
-            struct kept_past *at = &kept->pasts[i];
-            count += at->past != NULL;
-            if (!at->past)
-                empty = at;
-            else if (!oldest || at->used < oldest->used)
-                oldest = at;
-        }
-        if (empty && (count == 0 || kept->past_runs + kept->past_runs / count <= KEPT_PAST_RUNS))
-            return empty;
-        drop_past(kept, oldest);
-    }
-}
+/* ---- runs ---- */
 
 int past_runs(struct fs *fs, const struct past_node *node, struct past **past)
 {
+    struct past_cache *cache = past_kept(fs)->cache;
+    const struct object_id *tree = &past_node_commit(node)->tree;
+    *past = past_cache_find(cache, KEPT_RUNS, tree);
+    if (*past)
+        return 0;
+    int error = past_create(past_deriver(fs), tree, NULL, past);
+    if (error == 0)
+        past_cache_put(cache, KEPT_RUNS, tree, *past, past_bytes(*past));
+    return error;
+}
+
+int past_views(struct fs *fs, const struct past_node *node, const struct past_views **views)
+{
     struct past_kept *kept = past_kept(fs);
-    const struct commit *commit = past_commit(node);
-    for (size_t i = 0; i < KEPT_PASTS; i++) {
-        struct kept_past *at = &kept->pasts[i];
-        if (at->past && object_id_equal(&at->tree, &commit->tree)) {
-            at->used = ++kept->uses;
-            *past = at->past;
-            return 0;
-        }
+    const struct object_id *tree = &past_node_commit(node)->tree;
+    struct past_views *made = past_cache_find(kept->cache, KEPT_VIEWS, tree);
+    if (!made) {
+        struct past *past;
+        int error = past_runs(fs, node, &past);
+        if (error)
+            return past_failed(fs, node, error);
+        made = past_views_create(&kept->places, past);
+        past_cache_put(kept->cache, KEPT_VIEWS, tree, made, past_views_bytes(made));
+        past_cache_spent(kept->cache, KEPT_RUNS, tree);
     }
-    struct kept_past *place = place_for_past(kept);
-    int error = past_create(past_deriver(fs), &commit->tree, NULL, past);
-    if (error)
-        return error;
-    *place = (struct kept_past){commit->tree, *past, ++kept->uses};
-    kept->past_runs += index_count((*past)->index);
+    *views = made;
     return 0;
+}
+
+/* The value below which a query stands; NULL below where/. */
+static const struct facet_value *value_above(const struct past_node *node, struct index *index)
+{
+    while (node->past_kind == PAST_QUERY && !past_is_where(node))
+        node = (const struct past_node *)node->parent;
+    if (node->past_kind != PAST_VALUE)
+        return NULL;
+    const struct past_node *facet = (const struct past_node *)node->parent;
+    return facet_find(index, (unsigned)facet_of_directory(index, facet->name), node->name);
+}
+
+int past_query(struct fs *fs, const struct past_node *node, struct past_listing **listing)
+{
+    struct past_kept *kept = past_kept(fs);
+    struct past *past;
+    struct query *query;
+    struct query_error error;
+    struct buffer text = {0};
+    struct object_id key = {{0}}; /* node numbers are addresses, which come again with another generation */
+    memcpy(key.bytes, &node, sizeof(node));
+    memcpy(key.bytes + sizeof(node), &node->node.generation, sizeof(node->node.generation));
+    *listing = past_cache_find(kept->cache, KEPT_LISTING, &key);
+    if (*listing)
+        return 0;
+    int result = past_runs(fs, node, &past);
+    if (result)
+        return past_failed(fs, node, result);
+    past_append_predicates(node, NULL, &text);
+    result = query_parse(past->rules->fields, buffer_slice(&text), &query, &error);
+    buffer_free(&text);
+    if (result)
+        return result;
+    *listing = past_views_query(&kept->places, past, query, value_above(node, past->index));
+    query_free(query);
+    past_cache_put(kept->cache, KEPT_LISTING, &key, *listing, past_listing_bytes(*listing));
+    return 0;
+}
+
+/* ---- names ---- */
+
+int past_names(struct fs *fs, bool anew, const struct past_names **names)
+{
+    static const struct object_id key;
+    struct past_cache *cache = past_kept(fs)->cache;
+    struct past_names *kept = anew ? NULL : past_cache_find(cache, KEPT_NAMES, &key);
+    int error = 0;
+    if (!kept) {
+        error = past_names_create(past_repository(fs), &kept);
+        past_cache_put(cache, KEPT_NAMES, &key, kept, past_names_bytes(kept));
+    }
+    *names = kept;
+    return error;
 }

@@ -2,13 +2,19 @@
  * at/: the past as directories, read-only. What stands there comes from Git's objects; this is what the files
  * of this directory share.
  *
- *   at.c       at/ itself, and at/<revision>/
+ *   at.c       at/ itself
+ *   names.c    the names in it
+ *   revision.c at/<revision>/
  *   tree.c     directories, files and links that Git has
  *   content.c  the bytes of files, and the derived manifest
+ *   spool.c    those of large files
  *   view.c     by-<name>/, its values, where/ and queries
- *   listing.c  what of these is being listed
- *   store.c    the repository, and who may see it
+ *   views.c    what these hold
+ *   listing.c  runs by name and in order
+ *   store.c    the repository
+ *   rights.c   who may see it
  *   kept.c     what was read or derived of it shortly before
+ *   cache.c    how much of that
  *
  * A revision never changes, so the kernel keeps all that it is told of one. Only what a name in at/ means now
  * is looked up every time, unless it is a whole id.
@@ -18,6 +24,7 @@
 
 #include "core/git/past.h"
 #include "core/query/query.h"
+#include "fs/past/spool.h"
 #include "fs/view/view.h"
 
 /* ---- store.c ---- */
@@ -29,10 +36,7 @@ int past_enter(struct fs *fs);
 void past_leave(struct fs *fs);
 struct repository *past_repository(struct fs *fs);
 struct deriver *past_deriver(struct fs *fs);
-struct past_kept;
 struct past_kept *past_kept(struct fs *fs);
-struct past_listings;
-struct past_listings *past_listings(struct fs *fs);
 /* Attributes of at/ itself. Not while entered. */
 void past_at_stat(struct fs *fs, struct stat *st);
 /* Attributes of what has a type and mode in Git, by who may read Git's objects. */
@@ -45,19 +49,40 @@ void past_append_path(const struct past_node *node, struct buffer *path);
 
 /* ---- kept.c: all while entered; what is given out is good until past_leave ---- */
 
+struct past_kept;
+struct past_listing;
+struct past_views;
+struct past_names;
+
 struct past_kept *past_kept_create(void);
-void past_kept_free(struct past_kept *kept);
+void past_kept_free(struct past_kept *kept); /* may be NULL */
+/* The bytes of all that is kept. */
+size_t past_kept_bytes(const struct past_kept *kept);
+/* See past_cache_shrink. */
+size_t past_kept_shrink(struct past_kept *kept, size_t limit_bytes, bool wholly);
+/* Copies of large files; see spool.h. */
+struct past_spools *past_kept_spools(struct past_kept *kept);
 int past_tree(struct fs *fs, const struct object_id *id, const struct tree **tree);
+/* -EFBIG where it is larger than LIMIT_PAST_BLOB_BYTES. */
 int past_blob(struct fs *fs, const struct object_id *id, struct slice *content);
 /* The runs of the revision. */
 int past_runs(struct fs *fs, const struct past_node *node, struct past **past);
+/* The views of the revision. */
+int past_views(struct fs *fs, const struct past_node *node, const struct past_views **views);
+struct past_places;
+/* What lists of runs share. */
+const struct past_places *past_places(struct fs *fs);
+/* What the query holds. 0; a negative errno, of which the log was told. */
+int past_query(struct fs *fs, const struct past_node *node, struct past_listing **listing);
+/* The names in at/; anew: as they are now, else as they were when a listing of it last began. */
+int past_names(struct fs *fs, bool anew, const struct past_names **names);
 
 /* ---- at.c ---- */
 
-const struct commit *past_commit(const struct past_node *node);
 /* A number for `name` in the directory that has the number parent_ino. The same path has the same one
  * whatever view it is reached by. */
 uint64_t past_ino(uint64_t parent_ino, const char *name);
+uint64_t past_ino_of(uint64_t parent_ino, struct slice name);
 void past_stat(struct fs *fs, const struct past_node *node, uint64_t size_bytes, struct stat *st);
 /* Finds or makes the node of `name` in parent and fills in an entry that the kernel may keep. */
 void past_entry(struct fs *fs, struct node *parent, const char *name, const struct past_node *like,
@@ -72,8 +97,9 @@ void past_getxattr(struct fs *fs, fuse_req_t req, struct node *node, const char 
 void past_directory_like(const struct object_id *id, uint64_t ino, struct past_node *like);
 /* The directory of the source itself, runs/ in the revision. */
 void past_runs_like(const struct past_node *top, struct past_node *like);
-/* That of a run, by its path below the source. */
-void past_run_like(const struct past_node *top, const struct run *run, struct past_node *like);
+struct past_place;
+/* That of a run in the revision. */
+void past_run_like(const struct past_node *top, const struct past_place *place, struct past_node *like);
 
 extern const struct node_operations past_tree_operations, past_file_operations, past_link_operations,
     past_manifest_operations, past_facet_operations, past_value_operations, past_query_operations,

@@ -1,33 +1,32 @@
 /*
  * The repository of the source, opened when somebody first looks into at/, and again where another one has
  * taken its place.
- *
- * Rights. A daemon that is root reads Git's files with the rights of their owner, so that nothing in a
- * repository (alternates, links) leads to what its owner may not read. And at/ may be searched by those who
- * could read the objects in the repository itself; whatever is below it is only reached through it.
+ * A daemon that is root reads Git's files with the rights of their owner, so that nothing in a repository
+ * (alternates, links) leads to what its owner may not read.
  */
-#include "fs/past/listing.h"
+#include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/memory.h"
 #include "fs/owner.h"
+#include "fs/past/past.h"
+#include "fs/past/rights.h"
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 /* How often a repository is looked for where there is none. */
 #define RETRY_MS 500
-
-/* Whose at/ is, and which bits of a mode may be set. */
-struct rights {
-    uid_t uid;
-    gid_t gid;
-    mode_t mask;
-};
+/* Of all that is kept, so much may be what was derived of runs, and so much libgit2's. */
+#define SHARE 4
+/* Memory that was let go of in pieces is given back to the system when it is so much. */
+#define TRIM_BYTES ((size_t)4 << 20)
+/* After so long without a look, what is larger than may be kept goes, and large files' copies. */
+#define IDLE_MS 10000
 
 struct past_store {
     pthread_mutex_t lock;
-    char *source_path;
     struct repository *repository;
     struct deriver *deriver;
     dev_t dev; /* of its directory */
@@ -35,12 +34,13 @@ struct past_store {
     struct owner owner;
     bool is_owner;               /* this thread acts as the owner */
     pthread_mutex_t rights_lock; /* guards rights; a leaf */
-    struct rights rights;
-    int64_t retry_at_ms;
+    struct past_rights rights;
+    int64_t retry_at_ms, used_ms;
     bool told_none;   /* the log knows that there is no repository */
     char *last_error; /* the last line that the log was told; NULL for none */
     struct past_kept *kept;
-    struct past_listings *listings;
+    size_t git_bytes;   /* what libgit2 has of its own, and for others than at/ */
+    size_t loose_bytes; /* freed since the last trim */
 };
 
 static int64_t now_ms(void)
@@ -75,50 +75,12 @@ static void forget_repository(struct past_store *store)
     past_kept_free(store->kept);
     deriver_free(store->deriver);
     repository_close(store->repository);
-    past_listings_free(store->listings);
     store->kept = NULL;
-    store->listings = NULL;
     store->deriver = NULL;
     store->repository = NULL;
 }
 
-/* Takes from rights what a directory does not give to all who would need it. */
-static void narrow_rights(struct rights *rights, const char *path, mode_t needed)
-{
-    struct stat st;
-    if (stat(path, &st) != 0)
-        st = (struct stat){0};
-    bool others = (st.st_mode & needed) == needed;
-    bool group = st.st_gid == rights->gid ? (st.st_mode >> 3 & needed) == needed : others;
-    rights->mask &= (mode_t) ~((others ? 0 : 07) | (group ? 0 : 070));
-}
-
-/* Who may read the objects: by every directory from the working tree's top to them, or from the root where
- * they lie elsewhere (a linked working tree's). */
-static struct rights find_rights(const struct past_store *store)
-{
-    const char *top = repository_top(store->repository), *objects = repository_objects(store->repository);
-    size_t top_length = strlen(top);
-    struct stat st;
-    if (stat(objects, &st) != 0)
-        return (struct rights){.mask = 0700};
-    struct rights rights = {st.st_uid, st.st_gid, 0777};
-    char *path = memory_copy_text(objects, strlen(objects));
-    narrow_rights(&rights, path, 5);
-    for (size_t length = strlen(path); length > 1;) {
-        for (length--; length > 0 && path[length - 1] != '/'; length--)
-            ;
-        path[length] = '\0';
-        if (length > 0)
-            narrow_rights(&rights, path, 1);
-        if (length == top_length && strcmp(path, top) == 0)
-            break;
-    }
-    free(path);
-    return rights;
-}
-
-static void set_rights(struct past_store *store, struct rights rights)
+static void set_rights(struct past_store *store, struct past_rights rights)
 {
     pthread_mutex_lock(&store->rights_lock);
     store->rights = rights;
@@ -129,13 +91,16 @@ static int open_repository(struct fs *fs)
 {
     struct past_store *store = fs->past;
     struct stat st;
+    char source[40];
     if (now_ms() < store->retry_at_ms)
         return -ENOENT;
     store->retry_at_ms = now_ms() + RETRY_MS;
     if (fstat(source_root_fd(fs->source), &st) == 0)
         owner_set(&store->owner, st.st_uid, st.st_gid);
     act_as_owner(fs);
-    int error = repository_open(store->source_path, &store->repository);
+    /* Where the source is now, whatever became of the path by which it was mounted. */
+    snprintf(source, sizeof(source), "/proc/self/fd/%d", source_root_fd(fs->source));
+    int error = repository_open(source, &store->repository);
     if (error == 0 && stat(repository_directory(store->repository), &st) != 0)
         error = -errno;
     act_as_oneself(store);
@@ -156,17 +121,90 @@ static int open_repository(struct fs *fs)
     owner_set(&store->owner, st.st_uid, st.st_gid);
     store->deriver = deriver_create(store->repository);
     store->kept = past_kept_create();
-    store->listings = past_listings_create();
+    store->git_bytes = repositories_bytes();
     return 0;
 }
 
-/* Is it the one that was opened, as it was? */
+/* Is it the one that was opened, as it was, and still the source's? */
 static bool is_still_there(const struct past_store *store)
 {
     struct stat st;
     return stat(repository_directory(store->repository), &st) == 0 && st.st_dev == store->dev &&
-           st.st_ino == store->ino && !repository_has_other_packs(store->repository);
+           st.st_ino == store->ino && !repository_has_other_packs(store->repository) &&
+           repository_is_nearest(store->repository);
 }
+
+/* ---- memory ---- */
+
+/* Grows with what the kernel knows of the past; see LIMIT_PAST_BYTES. */
+static size_t limit_bytes(struct fs *fs)
+{
+    return LIMIT_PAST_BYTES + atomic_load(&fs->nodes.past_count) * LIMIT_PAST_BYTES_PER_NODE;
+}
+
+/* Of what libgit2 has for at/. */
+static size_t git_bytes(const struct past_store *store)
+{
+    size_t now = repositories_bytes();
+    return now > store->git_bytes ? now - store->git_bytes : 0;
+}
+
+static size_t trim_deriver(struct past_store *store, size_t limit)
+{
+    size_t before = deriver_bytes(store->deriver);
+    deriver_trim(store->deriver, limit);
+    if (deriver_bytes(store->deriver) > limit) { /* so many configurations, which indexes refer to */
+        before += past_kept_shrink(store->kept, 0, true);
+        deriver_free(store->deriver);
+        store->deriver = deriver_create(store->repository);
+    }
+    return before - deriver_bytes(store->deriver);
+}
+
+static size_t trim_repository(struct past_store *store)
+{
+    size_t before = git_bytes(store);
+    int error = repository_let_go(store->repository);
+    store->git_bytes = repositories_bytes();
+    if (error)
+        forget_repository(store);
+    return before;
+}
+
+/* Keeps within limits what at/ has in memory; wholly: also what is in use again and again. */
+static void trim(struct fs *fs, bool wholly)
+{
+    struct past_store *store = fs->past;
+    size_t limit = limit_bytes(fs), share = limit / SHARE;
+    if (deriver_bytes(store->deriver) > share)
+        store->loose_bytes += trim_deriver(store, share);
+    size_t others = deriver_bytes(store->deriver) + git_bytes(store);
+    store->loose_bytes += past_kept_shrink(store->kept, limit - (others < limit ? others : limit), wholly);
+    if (git_bytes(store) > share)
+        store->loose_bytes += trim_repository(store);
+}
+
+bool past_expire(struct fs *fs)
+{
+    struct past_store *store = fs->past;
+    if (pthread_mutex_trylock(&store->lock) != 0)
+        return false; /* it is looked at */
+    bool later = store->repository && (!past_spools_are_empty(past_kept_spools(store->kept)) ||
+                                       past_kept_bytes(store->kept) > limit_bytes(fs));
+    if (later && now_ms() - store->used_ms >= IDLE_MS) {
+        past_spools_close(past_kept_spools(store->kept));
+        act_as_owner(fs);
+        trim(fs, true);
+        act_as_oneself(store);
+        malloc_trim(0);
+        store->loose_bytes = 0;
+        later = false;
+    }
+    pthread_mutex_unlock(&store->lock);
+    return later;
+}
+
+/* ---- entering ---- */
 
 int past_enter(struct fs *fs)
 {
@@ -186,9 +224,17 @@ int past_enter(struct fs *fs)
 
 void past_leave(struct fs *fs)
 {
+    struct past_store *store = fs->past;
+    trim(fs, false);
     repository_guard_end();
-    act_as_oneself(fs->past);
-    pthread_mutex_unlock(&fs->past->lock);
+    act_as_oneself(store);
+    store->used_ms = now_ms();
+    bool is_much = store->loose_bytes > TRIM_BYTES;
+    if (is_much)
+        store->loose_bytes = 0;
+    pthread_mutex_unlock(&store->lock);
+    if (is_much)
+        malloc_trim(0);
 }
 
 struct repository *past_repository(struct fs *fs)
@@ -206,21 +252,16 @@ struct past_kept *past_kept(struct fs *fs)
     return fs->past->kept;
 }
 
-struct past_listings *past_listings(struct fs *fs)
-{
-    return fs->past->listings;
-}
-
 void past_at_stat(struct fs *fs, struct stat *st)
 {
-    struct rights rights = {0};
+    struct past_rights rights = {0};
     if (past_enter(fs) == 0) {
-        rights = find_rights(fs->past);
+        rights = past_rights_find(fs->past->repository);
         past_leave(fs);
     } else { /* empty, and as the source */
         struct stat model;
         fstat(source_root_fd(fs->source), &model);
-        rights = (struct rights){model.st_uid, model.st_gid, model.st_mode & 0777};
+        rights = (struct past_rights){model.st_uid, model.st_gid, model.st_mode & 0777};
     }
     set_rights(fs->past, rights);
     past_model_stat(fs, S_IFDIR | 0777, PAST_INO, 0, st);
@@ -233,7 +274,7 @@ void past_model_stat(struct fs *fs, mode_t mode, uint64_t ino, int64_t time_s, s
 {
     struct past_store *store = fs->past;
     pthread_mutex_lock(&store->rights_lock);
-    struct rights rights = store->rights;
+    struct past_rights rights = store->rights;
     pthread_mutex_unlock(&store->rights_lock);
     *st = (struct stat){
         .st_ino = ino,
@@ -273,7 +314,8 @@ int past_failed(struct fs *fs, const struct past_node *node, int error)
     } else {
         buffer_free(&line);
     }
-    return error == -ENOMEM || error == -EFBIG ? error : -EIO;
+    bool is_ours = error == -ENOMEM || error == -EFBIG || error == -ENOSPC || error == -EDQUOT;
+    return is_ours ? error : -EIO;
 }
 
 /* ---- life ---- */
@@ -283,7 +325,6 @@ void past_begin(struct fs *fs, const char *source_path)
     struct stat st;
     repositories_begin(fs->is_root);
     fs->past = memory_alloc_zeroed(1, sizeof(*fs->past));
-    fs->past->source_path = memory_copy_text(source_path, strlen(source_path));
     pthread_mutex_init(&fs->past->lock, NULL);
     pthread_mutex_init(&fs->past->rights_lock, NULL);
     /* Acting as the owner, root's own configuration of Git can't be read, and would not be meant. */
@@ -299,6 +340,5 @@ void past_end(struct fs *fs)
     pthread_mutex_destroy(&fs->past->lock);
     pthread_mutex_destroy(&fs->past->rights_lock);
     free(fs->past->last_error);
-    free(fs->past->source_path);
     free(fs->past);
 }

@@ -1,6 +1,7 @@
 /*
  * Directories, files and links as Git has them: below runs/, and below the runs in a view.
  */
+#include "fs/past/listing.h"
 #include "fs/past/past.h"
 #include "core/base/limits.h"
 #include "fs/real/habit.h"
@@ -23,22 +24,18 @@ void past_directory_like(const struct object_id *id, uint64_t ino, struct past_n
 
 void past_runs_like(const struct past_node *top, struct past_node *like)
 {
-    past_directory_like(&past_commit(top)->tree, past_ino(top->ino, "runs"), like);
+    past_directory_like(&past_node_commit(top)->tree, past_ino(top->ino, "runs"), like);
 }
 
-void past_run_like(const struct past_node *top, const struct run *run, struct past_node *like)
+void past_run_like(const struct past_node *top, const struct past_place *place, struct past_node *like)
 {
-    struct buffer path = {0};
-    uint64_t ino = past_ino(top->top->ino, "runs");
-    run_append_path(run, &path);
-    for (char *part = path.bytes, *rest; part; part = rest) {
-        rest = strchr(part, '/');
-        if (rest)
-            *rest++ = '\0';
-        ino = past_ino(ino, part);
+    uint64_t ino = past_ino(past_node_top(top)->ino, "runs");
+    for (const char *part = place->path; *part;) {
+        size_t length = strcspn(part, "/");
+        ino = past_ino_of(ino, (struct slice){part, length});
+        part += length + (part[length] == '/');
     }
-    buffer_free(&path);
-    past_directory_like(past_run_tree(run), ino, like);
+    past_directory_like(&place->tree, ino, like);
 }
 
 /* What Git has there, as a node; size_bytes of what is no directory. Entered. */
