@@ -29,6 +29,7 @@ struct fs {
     bool is_root;              /* may act as the caller */
     bool zero_message_opendir; /* the kernel opens directories without asking, */
     bool zero_message_open;    /* and files */
+    unsigned max_read;         /* of one request, as the mount's options say; 0 where they say nothing */
     uid_t own_uid;
     /* Held for writing from a rename until its files are known at their new places; for reading by who looks
      * once more for one that he did not find. Taken before any other lock. */

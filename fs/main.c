@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -113,7 +114,9 @@ static void log_libfuse(enum fuse_log_level level, const char *format, va_list a
     if (length && (line[length - 1] == '\n' || length == sizeof(line) - 1)) {
         line[length - 1] = '\0';
         const char *message = strncmp(line, "fuse: ", 6) == 0 ? line + 6 : line;
-        if (level <= FUSE_LOG_ERR)
+        if (strncmp(message, "unknown option", strlen("unknown option")) == 0)
+            log_error("%s; runsfs -h lists what there is", message);
+        else if (level <= FUSE_LOG_ERR)
             log_error("%s", message);
         else
             log_debug("%s", message);
@@ -122,7 +125,9 @@ static void log_libfuse(enum fuse_log_level level, const char *format, va_list a
     pthread_mutex_unlock(&lock);
 }
 
-static int session_create(struct fs *fs, struct options *options)
+/* Before anything is read or written: what libfuse has never heard of is a wrong command line. It says so
+ * itself, but not where to look. */
+static struct fuse_session *session_create(struct fs *fs, struct options *options)
 {
     char *mount_options = NULL;
     /* The source's name as it is shown by mount(8); libfuse splits at commas and backslashes. */
@@ -132,20 +137,13 @@ static int session_create(struct fs *fs, struct options *options)
             buffer_append_byte(&source, '\\');
         buffer_append_byte(&source, *at);
     }
-    if (asprintf(&mount_options, "-ofsname=%s,subtype=runsfs,default_permissions", source.bytes) < 0)
-        return -ENOMEM;
+    int length = asprintf(&mount_options, "-ofsname=%s,subtype=runsfs,default_permissions", source.bytes);
     buffer_free(&source);
+    if (length < 0)
+        return NULL;
     fuse_opt_add_arg(&options->mount_arguments, mount_options);
     free(mount_options);
-    fs->session = fuse_session_new(&options->mount_arguments, &fs_operations, sizeof(fs_operations), fs);
-    if (!fs->session)
-        return -EINVAL;
-    if (fuse_session_mount(fs->session, options->mount_point) != 0) {
-        fuse_session_destroy(fs->session);
-        fs->session = NULL;
-        return -EIO;
-    }
-    return 0;
+    return fuse_session_new(&options->mount_arguments, &fs_operations, sizeof(fs_operations), fs);
 }
 
 /* The kernel begins with INIT. It is answered before anything else, so that what it sets is settled when the
@@ -160,7 +158,7 @@ static int answer_init(struct fs *fs)
     if (result > 0)
         fuse_session_process_buf(fs->session, &request);
     free(request.mem);
-    return result > 0 ? 0 : -EIO;
+    return result > 0 && !fuse_session_exited(fs->session) ? 0 : -EIO;
 }
 
 /* The kernel reads ahead 128 kB of any FUSE file, which is too little for large ones; root may say otherwise
@@ -207,7 +205,8 @@ static int serve(struct fs *fs, const struct options *options, struct autocommit
     return error;
 }
 
-static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *options)
+static void fs_init(struct fs *fs, struct keeper *keeper, struct fuse_session *session,
+                    const struct options *options)
 {
     static const struct node_operations *const operations[NODE_KIND_COUNT] = {
         [NODE_ROOT] = &root_operations,       [NODE_FACET] = &facet_operations,
@@ -220,6 +219,8 @@ static void fs_init(struct fs *fs, struct keeper *keeper, const struct options *
     *fs = (struct fs){
         .keeper = keeper,
         .source = keeper_source(keeper),
+        .session = session,
+        .max_read = options->max_read,
         .is_root = geteuid() == 0,
         .own_uid = geteuid(),
     };
@@ -244,8 +245,7 @@ static void fs_finish(struct fs *fs)
     coherence_stop(fs);
     keeper_stop(fs->keeper);
     coherence_destroy(fs);
-    if (fs->session)
-        fuse_session_destroy(fs->session);
+    fuse_session_destroy(fs->session);
     workers_destroy(fs);
     real_data_finish();
     view_linger_free(fs);
@@ -286,35 +286,31 @@ static int open_keeper(const struct options *options, struct keeper **keeper)
     return error;
 }
 
-static int run(struct options *options)
+/* As many open files as are to be held, and libfuse's and the libraries' own beside them. */
+static int allow_open_files(unsigned wanted)
 {
-    struct keeper *keeper;
-    struct autocommit *autocommit = NULL;
-    struct fs fs;
-    log_configure(options->to_syslog, options->log_level);
-    caller_init();
-    /* Rendered parts of the manifest come and go at this size; kept as free memory they would add up. */
-    mallopt(M_MMAP_THRESHOLD, 64 << 10);
-    /* What one thread allocates another frees; with a heap for each thread, half of all would stay unused. */
-    mallopt(M_ARENA_MAX, 2);
-    if (mountpoint_prepare(options->source, &options->mount_point) != 0 || open_keeper(options, &keeper) != 0)
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return 0;
+    limit.rlim_cur = wanted;
+    if (limit.rlim_cur <= limit.rlim_max && setrlimit(RLIMIT_NOFILE, &limit) == 0)
+        return 0;
+    fprintf(stderr,
+            "runsfs: %u open files are needed, and the limit is %llu; raise it (ulimit -n), or give less by "
+            "-o fds=\n",
+            wanted, (unsigned long long)limit.rlim_max);
+    return -EMFILE;
+}
+
+/* Mounts, and serves until the end; the exit status. */
+static int mount_and_serve(struct fs *fs, const struct options *options, struct autocommit *autocommit)
+{
+    if (fuse_session_mount(fs->session, options->mount_point) != 0) /* libfuse has said why */
         return 1;
-    if (options->autocommit && autocommit_create(keeper, options->source, &autocommit) != 0) {
-        keeper_close(keeper);
-        return 1;
-    }
-    fs_init(&fs, keeper, options);
-    if (session_create(&fs, options) != 0) { /* libfuse has said why */
-        autocommit_free(autocommit);
-        fs_finish(&fs);
-        return 1;
-    }
-    if (answer_init(&fs) != 0) {
+    if (answer_init(fs) != 0) {
         fprintf(stderr, "runsfs: %s: the kernel does not begin to use the mount; try again\n",
                 options->mount_point);
-        fuse_session_unmount(fs.session);
-        autocommit_free(autocommit);
-        fs_finish(&fs);
+        fuse_session_unmount(fs->session);
         return 1;
     }
     set_read_ahead(options->mount_point);
@@ -323,10 +319,40 @@ static int run(struct options *options)
         if (!options->foreground)
             log_configure(true, options->log_level);
         block_signals();
-        status = serve(&fs, options, autocommit) == 0 ? 0 : 1;
+        status = serve(fs, options, autocommit) == 0 ? 0 : 1;
     }
-    coherence_stop(&fs);
-    fuse_session_unmount(fs.session);
+    coherence_stop(fs);
+    fuse_session_unmount(fs->session);
+    return status;
+}
+
+static int run(struct options *options)
+{
+    struct keeper *keeper;
+    struct autocommit *autocommit = NULL;
+    struct fs fs;
+    struct fuse_session *session = session_create(&fs, options);
+    if (!session)
+        return 2;
+    log_configure(options->to_syslog, options->log_level);
+    caller_init();
+    /* Rendered parts of the manifest come and go at this size; kept as free memory they would add up. */
+    mallopt(M_MMAP_THRESHOLD, 64 << 10);
+    /* What one thread allocates another frees; with a heap for each thread, half of all would stay unused. */
+    mallopt(M_ARENA_MAX, 2);
+    if (allow_open_files(options->open_files) != 0 ||
+        mountpoint_prepare(options->source, &options->mount_point) != 0 ||
+        open_keeper(options, &keeper) != 0) {
+        fuse_session_destroy(session);
+        return 1;
+    }
+    if (options->autocommit && autocommit_create(keeper, options->source, &autocommit) != 0) {
+        keeper_close(keeper);
+        fuse_session_destroy(session);
+        return 1;
+    }
+    fs_init(&fs, keeper, session, options);
+    int status = mount_and_serve(&fs, options, autocommit);
     autocommit_free(autocommit);
     fs_finish(&fs);
     return status;

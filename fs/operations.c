@@ -46,6 +46,7 @@ static void op_init(void *userdata, struct fuse_conn_info *connection)
     connection->want &=
         ~(unsigned)(FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_WRITEBACK_CACHE | FUSE_CAP_SPLICE_READ |
                     FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_HANDLE_KILLPRIV);
+    connection->max_read = fs->max_read;
     connection->max_write = LIMIT_REQUEST_BYTES;
     connection->max_readahead = LIMIT_REQUEST_BYTES;
     fs->zero_message_opendir = connection->capable & FUSE_CAP_NO_OPENDIR_SUPPORT;

@@ -6,9 +6,11 @@
 #include "core/base/limits.h"
 #include "core/base/memory.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifndef RUNSFS_VERSION
 #define RUNSFS_VERSION "0"
@@ -17,8 +19,8 @@
 /* What fuse_opt fills in; turned into struct options when all is read. */
 struct raw_options {
     char *source, *mount_point, *watch, *log_level, *low_latency, *index_cache;
+    char *poll_interval_ms, *descriptors, *max_threads, *max_read;
     int foreground, debug, help, version, single_thread, read_only, to_syslog, autocommit;
-    unsigned poll_interval_ms, descriptors, max_threads;
 };
 
 #define OPTION(text, member)                          \
@@ -42,9 +44,11 @@ static const struct fuse_opt option_table[] = {
     OPTION("log=%s", log_level),
     OPTION("low_latency=%s", low_latency),
     OPTION("index_cache=%s", index_cache),
-    OPTION("poll_ms=%u", poll_interval_ms),
-    OPTION("fds=%u", descriptors),
-    OPTION("max_threads=%u", max_threads),
+    OPTION("poll_ms=%s", poll_interval_ms),
+    OPTION("fds=%s", descriptors),
+    OPTION("max_threads=%s", max_threads),
+    OPTION("max_read=%s", max_read),
+    FUSE_OPT_KEY("max_read=", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_KEY("ro", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_KEY("-d", FUSE_OPT_KEY_KEEP),
     FUSE_OPT_KEY("debug", FUSE_OPT_KEY_KEEP),
@@ -78,10 +82,31 @@ static const char help_text[] =
     "\n"
     "Other options (-o dev, suid, nosuid, noatime, auto_unmount, ...) are those of mount(8) and libfuse.\n";
 
+/* Of mount(8)'s options those that say nothing to a FUSE mount: they are for mount(8) itself, or the kernel
+ * has them as its default there, or leaves what they are about to the filesystem. mount(8) passes some on all
+ * the same, and libfuse has never heard of them. What would be a promise if it were accepted (nosymfollow) is
+ * not among them. */
+static bool is_without_meaning(const char *option)
+{
+    static const char *const names[] = {
+        "defaults",   "auto",       "noauto",      "fail",          "nofail",   "_netdev",    "user",
+        "nouser",     "users",      "nousers",     "owner",         "noowner",  "group",      "nogroup",
+        "relatime",   "norelatime", "strictatime", "nostrictatime", "diratime", "nodiratime", "lazytime",
+        "nolazytime", "iversion",   "noiversion",  "mand",          "nomand",   "silent",     "loud",
+    };
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+        if (strcmp(option, names[i]) == 0)
+            return true;
+    /* Comments, and what is for systemd and the like. */
+    return strncmp(option, "x-", 2) == 0 || strncmp(option, "comment=", 8) == 0;
+}
+
 static int handle_argument(void *data, const char *argument, int key, struct fuse_args *out)
 {
     struct raw_options *raw = data;
     (void)out;
+    if (key == FUSE_OPT_KEY_OPT)
+        return is_without_meaning(argument) ? 0 : 1;
     if (key != FUSE_OPT_KEY_NONOPT)
         return 1;
     char **place = !raw->source ? &raw->source : !raw->mount_point ? &raw->mount_point : NULL;
@@ -101,6 +126,44 @@ static int parse_watch(const char *name, enum watch_backend *watch)
             return 0;
         }
     return name ? -EINVAL : 0;
+}
+
+/* A number in digits, and nothing behind them; where there is none, what `number` has stays. */
+static int parse_number(const char *name, const char *text, unsigned least, unsigned most, unsigned *number)
+{
+    if (!text)
+        return 0;
+    size_t digits = strspn(text, "0123456789");
+    unsigned long value = digits && digits < 10 && !text[digits] ? strtoul(text, NULL, 10) : ULONG_MAX;
+    if (value < least || value > most) {
+        fprintf(stderr, "runsfs: %s=%s: give a number from %u to %u\n", name, text, least, most);
+        return -EINVAL;
+    }
+    *number = (unsigned)value;
+    return 0;
+}
+
+static int check_numbers(const struct raw_options *raw, struct options *options)
+{
+    options->max_threads = 10;
+    if (parse_number("max_threads", raw->max_threads, 1, LIMIT_WORKERS, &options->max_threads) != 0 ||
+        parse_number("poll_ms", raw->poll_interval_ms, 1, LIMIT_POLL_INTERVAL_MAX_MS,
+                     &options->poll_interval_ms) != 0 ||
+        parse_number("max_read", raw->max_read, (unsigned)sysconf(_SC_PAGESIZE), LIMIT_REQUEST_BYTES,
+                     &options->max_read) != 0)
+        return -EINVAL;
+    unsigned set_aside = LIMIT_DESCRIPTORS_SET_ASIDE + options->max_threads * LIMIT_DESCRIPTORS_PER_THREAD;
+    unsigned descriptors = LIMIT_DESCRIPTORS;
+    if (parse_number("fds", raw->descriptors, 1, LIMIT_DESCRIPTORS_MAX, &descriptors) != 0)
+        return -EINVAL;
+    if (descriptors < 2 * set_aside) {
+        fprintf(stderr, "runsfs: fds=%u: at least %u are needed with %u threads\n", descriptors,
+                2 * set_aside, options->max_threads);
+        return -EINVAL;
+    }
+    options->open_files = descriptors;
+    options->descriptors = descriptors - set_aside;
+    return 0;
 }
 
 static int check(const struct raw_options *raw, struct options *options)
@@ -127,18 +190,7 @@ static int check(const struct raw_options *raw, struct options *options)
         return -EINVAL;
     }
     options->low_latency = !off;
-    if (raw->max_threads < 1 || raw->max_threads > 64) {
-        fprintf(stderr, "runsfs: max_threads=%u: give 1 to 64\n", raw->max_threads);
-        return -EINVAL;
-    }
-    unsigned set_aside = LIMIT_DESCRIPTORS_SET_ASIDE + raw->max_threads * LIMIT_DESCRIPTORS_PER_THREAD;
-    if (raw->descriptors < 2 * set_aside) {
-        fprintf(stderr, "runsfs: fds=%u: at least %u are needed with %u threads\n", raw->descriptors,
-                2 * set_aside, raw->max_threads);
-        return -EINVAL;
-    }
-    options->descriptors = raw->descriptors - set_aside;
-    return 0;
+    return check_numbers(raw, options);
 }
 
 /* One real path, or a line that says what is wrong with it. */
@@ -157,8 +209,6 @@ static int take_over(struct raw_options *raw, struct options *options)
     options->read_only = raw->read_only;
     options->to_syslog = raw->to_syslog;
     options->autocommit = raw->autocommit;
-    options->poll_interval_ms = raw->poll_interval_ms;
-    options->max_threads = raw->max_threads;
     options->no_index_cache = raw->index_cache && strcmp(raw->index_cache, "none") == 0;
     if (raw->index_cache && !options->no_index_cache)
         options->index_cache = memory_copy_text(raw->index_cache, strlen(raw->index_cache));
@@ -173,7 +223,7 @@ static int take_over(struct raw_options *raw, struct options *options)
 
 int options_parse(int count, char **arguments, struct options *options)
 {
-    struct raw_options raw = {.descriptors = LIMIT_DESCRIPTORS, .max_threads = 10};
+    struct raw_options raw = {0};
     *options = (struct options){
         .log_level = LOG_LEVEL_WARNING,
         .mount_arguments = FUSE_ARGS_INIT(0, NULL),
@@ -200,6 +250,10 @@ int options_parse(int count, char **arguments, struct options *options)
     free(raw.log_level);
     free(raw.low_latency);
     free(raw.index_cache);
+    free(raw.poll_interval_ms);
+    free(raw.descriptors);
+    free(raw.max_threads);
+    free(raw.max_read);
     return result;
 }
 

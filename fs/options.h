@@ -15,7 +15,9 @@ struct options {
     enum log_level log_level;
     unsigned poll_interval_ms; /* 0 for the default */
     unsigned descriptors;      /* the caches' share: half for directories, half for open files */
+    unsigned open_files;       /* all that may be open at once */
     unsigned max_threads;
+    unsigned max_read; /* of one request, in bytes; 0 where nothing is said */
     bool no_index_cache;
     char *index_cache;                /* a directory; NULL for the user's own */
     struct fuse_args mount_arguments; /* what is libfuse's and the kernel's */

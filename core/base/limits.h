@@ -21,6 +21,7 @@
  * (the watch, the log, files of unlinked names, the manifest's) and for each worker thread (its connection,
  * one request's own). */
 #define LIMIT_DESCRIPTORS 256
+#define LIMIT_DESCRIPTORS_MAX (1u << 20)
 #define LIMIT_DESCRIPTORS_SET_ASIDE 40
 #define LIMIT_DESCRIPTORS_PER_THREAD 3
 /* The most that one read or write moves; the kernel's own limit is the same. */
@@ -34,6 +35,8 @@
 #define LIMIT_MANIFEST_WRITE_SHARE 10
 /* How often that is looked at which no watch can tell of. */
 #define LIMIT_POLL_INTERVAL_MS 1000
+/* And the least often that one may ask for: once a day. */
+#define LIMIT_POLL_INTERVAL_MAX_MS 86400000
 /* Of runs whose files have other names, which may change unseen, so many are looked at in one poll. */
 #define LIMIT_POLLED_AT_ONCE 1000
 /* An index cache larger than this is not read back: a million runs are about 220 MB. */

@@ -17,8 +17,9 @@ struct check {
 static void inspect_git(struct keeper *keeper, struct check *check)
 {
     int source_fd = source_root_fd(keeper_source(keeper));
-    git_find_big_files(check->source_path, source_fd, &check->findings);
     keeper_lock(keeper);
+    git_find_big_files(check->source_path, source_fd, keeper_config(keeper), keeper_manifest_name(keeper),
+                       &check->findings);
     if (git_has_block(source_fd))
         git_findings(check->source_path, source_fd, keeper_config(keeper), &check->findings);
     keeper_unlock(keeper);

@@ -9,13 +9,21 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Which manifest stands there; all zero for none. Writing makes it another file. */
+/* Which manifest stands there; all zero for none. Writing makes it another file. To be asked before the
+ * source is opened, which may write it already. */
 static struct stat look_at_manifest(const char *source_path)
 {
     struct stat info = {0};
+    struct config *config;
+    struct config_fault faults[CONFIG_FAULTS_AT_MOST]; /* open_source tells of them */
+    size_t count;
     CLEANUP_FD int fd = open(source_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && fstatat(fd, manifest_file_name(fd), &info, AT_SYMLINK_NOFOLLOW) != 0)
+    if (fd < 0 || config_load(fd, &config, faults, &count) != 0)
+        return info;
+    const char *name = config->manifest_name ? config->manifest_name : manifest_file_name(fd);
+    if (fstatat(fd, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
         memset(&info, 0, sizeof(info));
+    config_unref(config);
     return info;
 }
 

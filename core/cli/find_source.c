@@ -1,6 +1,7 @@
 /*
  * Which source is meant. A mount is asked for first: what a command does there is to go through the mount,
- * from wherever in its views it is called. Then the nearest directory upward that has a manifest.
+ * from wherever in its views it is called. Then the nearest directory upward that has a manifest or a
+ * configuration.
  *
  * A directory that merely looks like a source does not count: a framework of runs that have metrics.json in
  * their sprints looks like one as well, and a manifest written into it would be in the way.
@@ -70,13 +71,15 @@ static bool is_manifest(struct slice text)
     return found;
 }
 
-/* `runs_manifest.json` says it by its name, `manifest.json` is a name that others use too. */
-static bool holds_manifest(const char *path)
+/* `runs_manifest.json` and `runsfs.json`, which may give the manifest any name, say it by their own names;
+ * `manifest.json` is one that others use too. */
+static bool is_marked_as_source(const char *path)
 {
     CLEANUP_FD int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return false;
-    if (faccessat(fd, "runs_manifest.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+    if (faccessat(fd, "runs_manifest.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+        faccessat(fd, CONFIG_FILE_NAME, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return true;
     struct buffer content = {0};
     bool found = file_read_bounded(fd, "manifest.json", LIMIT_MANIFEST_BYTES, &content, NULL) == 0 &&
@@ -85,11 +88,11 @@ static bool holds_manifest(const char *path)
     return found;
 }
 
-/* The nearest directory upward from path (absolute, resolved) that has a manifest; NULL where none has. */
-static char *nearest_with_manifest(const char *path)
+/* The nearest directory upward from path (absolute, resolved) that is a source; NULL where none is. */
+static char *nearest_source(const char *path)
 {
     char *place = memory_copy_text(path, strlen(path));
-    while (!holds_manifest(place)) {
+    while (!is_marked_as_source(place)) {
         char *slash = strrchr(place, '/');
         if (slash == place && slash[1] == '\0') {
             free(place);
@@ -110,11 +113,13 @@ char *find_source(const char *directory)
     }
     char *source = runs_of_mount(path);
     if (!source)
-        source = nearest_with_manifest(path);
+        source = nearest_source(path);
     if (!source && directory)
         return path; /* a source that has no manifest yet */
     if (!source)
-        cli_error("no manifest in %s nor above it; give the directory that holds the runs by -C", path);
+        cli_error(
+            "no manifest or runsfs.json in %s nor above it; give the directory that holds the runs by -C",
+            path);
     free(path);
     return source;
 }

@@ -231,22 +231,50 @@ static void look_at_index(const char *source_path, struct finding_list *findings
 /* More of them say no more than that there are many. */
 #define BIG_FILES_TOLD 100
 
-void git_find_big_files(const char *source_path, int source_fd, struct finding_list *findings)
+/* A file that the rules of `runs init` let pass: by its name, directly in what has the names of a run. */
+static bool is_let_pass(const struct config *config, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash || !config_is_tracked(config, slash + 1))
+        return false;
+    char *run = memory_copy_text(path, (size_t)(slash - path));
+    bool is_run = config_is_run_path(config, run) && !config_is_excluded(config, run);
+    free(run);
+    return is_run;
+}
+
+/* What is to be done about a big file; `tag` is Git's, which has all but those of '?'. */
+static const char *advice_on_big_file(const struct config *config, const char *path, char tag)
+{
+    if (is_let_pass(config, path))
+        return "which Git takes by its name; rename it, or change `tracked` in runsfs.json";
+    if (tag != '?')
+        return "which Git has taken; `git rm --cached` lets it forget, and runs init keeps such files out";
+    return "which Git would take; runs init keeps such files out";
+}
+
+void git_find_big_files(const char *source_path, int source_fd, const struct config *config,
+                        const char *manifest_name, struct finding_list *findings)
 {
     struct buffer out = {0};
     size_t first = findings->count, count = 0;
-    char *const arguments[] = {"git", "-C", (char *)source_path,  "ls-files", "-z",
+    const char *last = "";
+    /* Each is a tag, a blank and the path; with conflicts one path comes several times in a row. */
+    char *const arguments[] = {"git", "-C", (char *)source_path,  "ls-files", "-t", "-z",
                                "-c",  "-o", "--exclude-standard", NULL};
     if (ask_git(arguments, &out) != 0)
         out.length = 0;
-    for (const char *path = out.bytes; path < out.bytes + out.length; path += strlen(path) + 1) {
+    for (const char *line = out.bytes; line < out.bytes + out.length; line += strlen(line) + 1) {
         struct stat st;
-        if (fstatat(source_fd, path, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
-            st.st_size <= BIG_BYTES || ++count > BIG_FILES_TOLD)
+        const char *path = line[0] && line[1] ? line + 2 : "";
+        if (strcmp(path, last) == 0 || strcmp(path, manifest_name) == 0 ||
+            fstatat(source_fd, path, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
+            st.st_size <= BIG_BYTES)
             continue;
-        finding_add(findings, FINDING_GIT, slice_of(path),
-                    "%.1f MB, which Git would take or has taken; runs init keeps such files out",
-                    (double)st.st_size / 1e6);
+        last = path;
+        if (++count <= BIG_FILES_TOLD)
+            finding_add(findings, FINDING_GIT, slice_of(path), "%.1f MB, %s", (double)st.st_size / 1e6,
+                        advice_on_big_file(config, path, line[0]));
     }
     finding_sort(findings, first);
     if (count > BIG_FILES_TOLD)

@@ -13,9 +13,10 @@
  * source. */
 void git_findings(const char *source_path, int source_fd, const struct config *config,
                   struct finding_list *findings);
-/* Files over 1 MB that Git has, or would take with `git add -A`; nothing where there is no repository or no
- * Git. */
-void git_find_big_files(const char *source_path, int source_fd, struct finding_list *findings);
+/* Files over 1 MB that Git has, or would take with `git add -A`, but for the manifest, which is as long as
+ * there are runs; nothing where there is no repository or no Git. */
+void git_find_big_files(const char *source_path, int source_fd, const struct config *config,
+                        const char *manifest_name, struct finding_list *findings);
 /* Has the source's .gitignore the block? */
 bool git_has_block(int source_fd);
 /* Does the source lie in a repository? (True also where Git is not installed and can't tell.) */

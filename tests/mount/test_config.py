@@ -277,6 +277,22 @@ def test_commands_follow_it(source):
     assert "FAILED" in shown.stdout and "run.json" in shown.stdout
 
 
+def test_commands_find_a_source_by_its_configuration(source):
+    """The manifest's name may be any: what is above is not to be taken for the source, nor its manifest missed."""
+    write_run(source, "chatdev", "run-1")
+    (source.parent / "runs_manifest.json").write_text('{"version": "1.0", "runs": []}')
+    configure(source, {"manifest": "index.json"})
+
+    def runs(*arguments):
+        command = [mounting.RUNS, *arguments]
+        return subprocess.run(command, capture_output=True, check=True, text=True, cwd=source / "chatdev" / "run-1").stdout
+
+    assert runs("rebuild") == "index.json: 1 run, written anew\n"
+    assert runs("rebuild") == "index.json: 1 run, true already, left as it was\n"
+    assert runs("list", "--paths") == "chatdev/run-1\n"
+    assert (source.parent / "runs_manifest.json").read_text() == '{"version": "1.0", "runs": []}'
+
+
 @pytest.mark.parametrize("options", [(), ("ro",)], ids=["to write", "to read"])
 def test_a_broken_one_is_not_started_with(mount, source, options):
     """By the built-in rules the manifest would lose every run that only the configuration makes one."""

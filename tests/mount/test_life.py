@@ -100,6 +100,62 @@ def test_failures_are_told_before_detaching(source, point, case, foreground):
     assert daemon_at(point) is None
 
 
+@pytest.mark.parametrize(
+    "options",
+    [("-o", "nonsense"), ("--nonsense",), ("-o", "nosymfollow"), ("-o", "x-systemd.automount,relatime,nonsense=1")]
+    + [("-o", f"{name}={value}") for name in ("poll_ms", "fds", "max_threads") for value in ("", "0", "-1", "10x", "4294967297")]
+    + [("-o", "max_read=1"), ("-o", "max_threads=65"), ("-o", "fds=139")],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_is_2_and_touches_nothing(source, point, options):
+    write_run(source, "chatdev", "run-1")
+    result = run(*options, source, point)
+    assert result.returncode == 2, result
+    assert len(result.stderr.splitlines()) == 1 and result.stderr.startswith("runsfs: "), result.stderr
+    assert os.listdir(source) == ["chatdev"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["defaults,relatime", "strictatime,nodiratime,lazytime", "rw,noatime,x-systemd.automount,comment=ours,nofail", "silent,noiversion,_netdev"],
+)
+def test_what_fstab_has_for_any_filesystem_is_no_error(mount, source, options):
+    write_run(source, "chatdev", "run-1")
+    assert_agree(mount(source, options))
+
+
+def test_max_read(mount, source):
+    write_run(source, "chatdev", "run-1")
+    content = os.urandom(300_000)
+    (source / "chatdev" / "run-1" / "log").write_bytes(content)
+    mounted = mount(source, "max_read=65536")
+    assert read_bytes(mounted.runs / "chatdev" / "run-1" / "log") == content
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        assert "max_read=65536" in next(line for line in file if f" {mounted.path} " in line)
+
+
+def test_fewer_open_files_than_it_needs(source, point):
+    """The soft limit it raises by itself; the hard one it can't."""
+    write_run(source, "chatdev", "run-1")
+
+    def start(limits, *options):
+        command = [mounting.RUNSFS, *options, source, point]
+        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, limits)  # noqa: E731
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, preexec_fn=limit)
+
+    refused = start((200, 200))
+    assert refused.returncode == 1 and len(refused.stderr.splitlines()) == 1, refused
+    assert "256 open files are needed" in refused.stderr and "fds=" in refused.stderr
+    assert os.listdir(source) == ["chatdev"] and not mounting.is_mounted(point)
+    assert start((100, 1000)).returncode == 0
+    pid = daemon_at(point)
+    assert os.listdir(point / "by-status") == ["verified"]
+    limits = pathlib.Path(f"/proc/{pid}/limits").read_text(encoding="ascii")
+    assert next(line for line in limits.splitlines() if line.startswith("Max open files")).split()[3] == "256"
+    mounting.fusermount("-u", point)
+    assert poll(lambda: not os.path.exists(f"/proc/{pid}"), seconds=mounting.EXIT_SECONDS)
+
+
 def test_a_mount_of_runsfs_is_no_source(mount, source, point):
     write_run(source, "chatdev", "run-1")
     mounted = mount(source)

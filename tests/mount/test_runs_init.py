@@ -273,6 +273,30 @@ def test_check_names_big_files_that_git_would_take(source):
     assert "chatdev/run-1/report.md: 2.0 MB" in runs_command("check", "-C", source).stdout
 
 
+def test_check_says_what_helps_against_a_big_file(source):
+    """Rules help against one that Git does not have, and is not to have by its name. The manifest is as long as
+    there are runs, and no finding."""
+
+    def found():
+        lines = runs_command("check", "-C", source).stdout.splitlines()[:-1]
+        return {line.split(": ")[0]: line for line in lines}
+
+    write_run(source, "chatdev", "run-1")
+    git(source, "init", "-q")
+    make_file(source, "chatdev/run-1/checkpoint.bin", 2_000_000)
+    make_file(source, "chatdev/run-1/report.md", 2_000_000)
+    make_file(source, "chatdev/run-1/deep/report.md", 2_000_000)
+    git(source, "add", "-f", "chatdev/run-1/checkpoint.bin")
+    write_manifest(source, note="x" * 2_000_000)
+    assert set(found()) == {f"chatdev/run-1/{name}" for name in ("checkpoint.bin", "report.md", "deep/report.md")}
+    assert "git rm --cached" in found()["chatdev/run-1/checkpoint.bin"]
+    assert "by its name; rename it" in found()["chatdev/run-1/report.md"]
+    assert found()["chatdev/run-1/deep/report.md"].endswith("would take; runs init keeps such files out")
+    git(source, "rm", "-q", "--cached", "chatdev/run-1/checkpoint.bin")
+    runs_command("init", source)
+    assert list(found()) == ["chatdev/run-1/report.md"]
+
+
 def test_check_says_what_is_in_the_way_of_the_rules(source):
     run = pathlib.Path(write_run(source, "chatdev", "run-1"))
     write_manifest(source)
