@@ -101,7 +101,7 @@ struct snapshot *base_manifest(struct committer *committer, struct slice recorde
     clock_gettime(CLOCK_REALTIME, &now);
     /* Only the first may say what is not in the files of broken runs; from then on the latest alone counts.
      */
-    enum existing_verdict verdict = existing_adopt(base->index, recorded, base->is_adopted, NULL);
+    enum existing_verdict verdict = existing_adopt(base->index, recorded, base->is_adopted, NULL, NULL);
     bool is_read = verdict != EXISTING_BROKEN && verdict != EXISTING_EMPTY;
     existing_keep_last_updated(base->index, is_read ? recorded : SLICE_LITERAL(""), &now);
     base->is_adopted = true;
