@@ -264,11 +264,20 @@ def test_who_may_remove_a_run_need_not_write_the_manifest(mounted, private, comm
     assert_agree(mounted)
 
 
+def checked(source):
+    command = [os.fspath(mounting.RUNS), "check", "-C", os.fspath(source)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout.splitlines()[:-1]
+
+
 def test_what_keeps_the_manifest_from_being_written_is_named(mounted, private, command_for_all):
-    """A framework that can't be listed: to write it would lose its runs, whoever may write the file."""
+    """A framework that can't be listed: to write it would lose its runs, whoever may write the file. Of these
+    runs nobody can say that there are none."""
+    write_run(mounted.source, "chatdev", "run-2")
+    assert_agree(mounted)
     os.chown(mounted.source, *BOB[:2])
     os.chown(mounted.source / "runs_manifest.json", *BOB[:2])
     before = (mounted.source / "runs_manifest.json").read_bytes()
+    assert as_user(*BOB, checked, mounted.source) == ["private: can't be listed (Permission denied); its runs are not seen"]
     status, error = as_user(*BOB, runs, "-C", mounted.source, "rebuild")
     assert status == 2 and len(error.splitlines()) == 1
     assert f"{mounted.source}/private: can't be listed" in error and "runs_manifest.json" in error
