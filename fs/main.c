@@ -280,6 +280,8 @@ static int open_keeper(const struct options *options, struct keeper **keeper)
     if (error == -EBADMSG)
         fprintf(stderr, "runsfs: %s/%s: not mounted; mend it, or move it away\n", options->source,
                 CONFIG_FILE_NAME);
+    else if (error == -EPERM && options->watch == WATCH_FANOTIFY)
+        fprintf(stderr, "runsfs: watch=fanotify: only root may have it; give watch=inotify, or auto\n");
     else if (error)
         fprintf(stderr, "runsfs: %s: can't be opened as a source (%s)\n", options->source,
                 strerrordesc_np(-error));

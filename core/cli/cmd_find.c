@@ -40,7 +40,7 @@ const struct command command_find = {
         "day (2025-10-16). To programs:\n"
         "\n"
         "    runs find --json status=failed | jq '.[].run_id'     the manifest's entries, as an array\n"
-        "    runs find -0 status=failed | xargs -0 du -sh         <framework>/<run-id>, each ended by a NUL\n"
+        "    runs find -0 status=failed | xargs -0r du -sh        <framework>/<run-id>, each ended by a NUL\n"
         "\n"
         "Exit status: 0; 1 where no run matches; 2 for an error, such as a wrong query, whose wrong\n"
         "character is shown.\n",

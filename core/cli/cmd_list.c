@@ -20,7 +20,7 @@ const struct command command_list = {
         "    runs list                              a table\n"
         "    runs list --json | jq '.[].run_id'     the manifest's entries, as an array\n"
         "    runs list --paths                      <framework>/<run-id>, one a line\n"
-        "    runs list -0 | xargs -0 du -sh         the same, each ended by a NUL: for names of any kind\n"
+        "    runs list -0 | xargs -0r du -sh        the same, each ended by a NUL: for names of any kind\n"
         "    runs list -C ~/experiment/runs         of another source than the one around you\n"
         "\n"
         "The table is for people: counts are rounded, times are in UTC, what does not fit the terminal is\n"

@@ -6,9 +6,12 @@
 #include "core/base/memory.h"
 #include "core/cli/entry.h"
 #include "core/cli/value.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <uthash.h>
 
 /* A run as it is expected in the manifest. */
@@ -22,13 +25,23 @@ struct expected_run {
 
 struct expected_framework {
     struct slice name; /* as the manifest has it; owned */
-    size_t run_count;
+    size_t run_count;  /* with those that the manifest has of it and nobody here may see */
     bool met;
+    UT_hash_handle hh;
+};
+
+/* A directory at the source's top that an entry without a run lies below. */
+struct top_directory {
+    char *name;
+    bool is_closed;
     UT_hash_handle hh;
 };
 
 struct comparison {
     struct index *index;
+    int source_fd;
+    struct top_directory *directories;
+    size_t unseen_count;
     struct slice manifest_name;
     struct finding_list *findings;
     struct expected_run *runs;
@@ -52,9 +65,9 @@ static struct slice file_name_text(struct slice name)
     return copy;
 }
 
-static void expect_framework(struct comparison *comparison, struct slice name)
+/* text: as the manifest has it; taken over. */
+static void expect_framework(struct comparison *comparison, struct slice text)
 {
-    struct slice text = file_name_text(name);
     struct expected_framework *framework;
     HASH_FIND(hh, comparison->frameworks, text.bytes, text.length, framework);
     if (framework) {
@@ -84,7 +97,7 @@ static void expect_all(struct comparison *comparison)
     size_t position = 0;
     for (struct run *run = index_first(comparison->index); run; run = index_next(comparison->index, run)) {
         expect_run(comparison, run, ++position);
-        expect_framework(comparison, run_framework(run));
+        expect_framework(comparison, file_name_text(run_framework(run)));
     }
 }
 
@@ -103,6 +116,13 @@ static void free_all(struct comparison *comparison)
         HASH_DEL(comparison->frameworks, framework);
         slice_free(&framework->name);
         free(framework);
+    }
+    struct top_directory *directory, *next_directory;
+    HASH_ITER(hh, comparison->directories, directory, next_directory)
+    {
+        HASH_DEL(comparison->directories, directory);
+        free(directory->name);
+        free(directory);
     }
 }
 
@@ -199,9 +219,56 @@ static void check_order(struct comparison *comparison, struct expected_run *expe
     buffer_free(&paths);
 }
 
+/* Does the path begin with a directory that can't be listed? Of what is below it nothing is known. */
+static bool is_unseen(struct comparison *comparison, struct slice path)
+{
+    const char *slash = memchr(path.bytes, '/', path.length);
+    if (!slash || comparison->source_fd < 0)
+        return false;
+    struct top_directory *directory;
+    size_t length = (size_t)(slash - path.bytes);
+    HASH_FIND(hh, comparison->directories, path.bytes, length, directory);
+    if (!directory) {
+        directory = memory_alloc_zeroed(1, sizeof(*directory));
+        directory->name = memory_copy_text(path.bytes, length);
+        CLEANUP_FD int fd = openat(comparison->source_fd, directory->name,
+                                   O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        directory->is_closed = fd < 0 && (errno == EACCES || errno == EPERM);
+        HASH_ADD_KEYPTR(hh, comparison->directories, directory->name, length, directory);
+    }
+    return directory->is_closed;
+}
+
+/* What the manifest has of runs that can't be seen counts as expected. */
+static void expect_unseen(struct comparison *comparison, const struct value *runs)
+{
+    struct value values[ENTRY_FIELD_COUNT];
+    struct buffer path = {0}, framework = {0};
+    struct json_reader reader;
+    enum json_token token;
+    json_reader_init(&reader, runs->raw);
+    if (runs->token == JSON_ARRAY_BEGIN)
+        json_next(&reader);
+    while (runs->token == JSON_ARRAY_BEGIN && (token = json_next(&reader)) != JSON_ARRAY_END &&
+           token != JSON_ERROR) {
+        value_read_members(&reader, token, entry_field_names, ENTRY_FIELD_COUNT, values);
+        if (find_run(comparison, values, &path) || !is_unseen(comparison, buffer_slice(&path)))
+            continue;
+        comparison->unseen_count++;
+        buffer_clear(&framework);
+        if (value_text(&values[ENTRY_FRAMEWORK], &framework))
+            expect_framework(comparison, slice_copy(buffer_slice(&framework)));
+    }
+    json_reader_finish(&reader);
+    buffer_free(&path);
+    buffer_free(&framework);
+}
+
 static void compare_entry(struct comparison *comparison, const struct value *values, struct buffer *path)
 {
     struct expected_run *expected = find_run(comparison, values, path);
+    if (!expected && is_unseen(comparison, buffer_slice(path)))
+        return;
     if (!expected) {
         struct slice named = path->length > 0 ? buffer_slice(path) : comparison->manifest_name;
         finding_add(comparison->findings, FINDING_DIFFERENCE, named, "%s",
@@ -292,22 +359,27 @@ static void compare_frameworks(struct comparison *comparison, const struct value
             compare_framework(comparison, framework->name, &missing);
 }
 
-void compare_manifest(struct index *index, const char *name, struct slice text, struct finding_list *findings)
+bool compare_manifest(struct index *index, int source_fd, const char *name, struct slice text,
+                      struct finding_list *findings)
 {
-    struct comparison comparison = {.index = index, .manifest_name = slice_of(name), .findings = findings};
+    struct comparison comparison = {
+        .index = index, .source_fd = source_fd, .manifest_name = slice_of(name), .findings = findings};
     struct value top[TOP_COUNT];
     struct json_reader reader;
     json_reader_init(&reader, text);
     if (value_read_members(&reader, json_next(&reader), top_names, TOP_COUNT, top)) {
         expect_all(&comparison);
+        expect_unseen(&comparison, &top[TOP_RUNS]);
         if (!value_is(&top[TOP_VERSION], SLICE_LITERAL("\"1.0\"")))
             tell_of_value(&comparison, "version", &top[TOP_VERSION], "\"1.0\"");
         if (top[TOP_LAST_UPDATED].token != JSON_STRING)
             tell_of_value(&comparison, "last_updated", &top[TOP_LAST_UPDATED], "a time");
-        compare_number(&comparison, "total_runs", &top[TOP_TOTAL_RUNS], index_count(index));
+        compare_number(&comparison, "total_runs", &top[TOP_TOTAL_RUNS],
+                       index_count(index) + comparison.unseen_count);
         compare_frameworks(&comparison, &top[TOP_FRAMEWORKS]);
         compare_runs(&comparison, &top[TOP_RUNS]);
         free_all(&comparison);
     }
     json_reader_finish(&reader);
+    return comparison.unseen_count == 0;
 }

@@ -9,8 +9,9 @@
 #include "core/manifest/index.h"
 
 /* text is the content of the manifest `name`, valid JSON. Adds what differs to findings; nothing where only
- * the bytes do. What somebody added is no difference. */
-void compare_manifest(struct index *index, const char *name, struct slice text,
+ * the bytes do. What somebody added is no difference. Entries below a directory in source_fd (-1: there is
+ * none) that can't be listed are taken as they are: false where there are such. */
+bool compare_manifest(struct index *index, int source_fd, const char *name, struct slice text,
                       struct finding_list *findings);
 
 #endif

@@ -35,10 +35,10 @@ static void inspect_content(struct inspection *inspection, struct index *index, 
     size_t before = inspection->findings->count;
     struct buffer content = {0};
     int error = file_read_bounded(inspection->source_fd, name, LIMIT_MANIFEST_BYTES, &content, NULL);
-    if (error == 0)
-        compare_manifest(index, name, buffer_slice(&content), inspection->findings);
+    bool all_seen = error != 0 || compare_manifest(index, inspection->source_fd, name, buffer_slice(&content),
+                                                   inspection->findings);
     buffer_free(&content);
-    if (inspection->findings->count == before)
+    if (inspection->findings->count == before && all_seen)
         tell_of_manifest(inspection, otherwise);
 }
 

@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+import mounting
 from helpers import assert_agree, poll, write_run
 from users import as_user
 
@@ -231,7 +232,77 @@ def test_the_manifest_and_derived_levels_are_open_to_all(mounted, private):
     assert as_user(*BOB, write, mounted.runs, "runs_manifest.json") == "EACCES"
 
 
+def runs(*arguments):
+    """(status, standard error) of the command; without an index cache, which would be root's."""
+    environment = {**os.environ, "HOME": "/nonexistent", "XDG_CACHE_HOME": "/nonexistent"}
+    command = [os.fspath(part) for part in (mounting.RUNS, *arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120, check=False)
+    return done.returncode, done.stderr
+
+
+def owned_run(mounted, framework, name, owner):
+    run = write_run(mounted.source, framework, name)
+    for path in (mounted.source / framework, run, *(os.path.join(run, each) for each in os.listdir(run))):
+        os.chown(path, *owner[:2])
+
+
+@pytest.fixture
+def command_for_all():
+    if as_user(*BOB, os.access, mounting.RUNS, os.X_OK) is not True:
+        pytest.skip("others can't execute what is tested")
+
+
+def test_who_may_remove_a_run_need_not_write_the_manifest(mounted, private, command_for_all):
+    """Through a mount, which writes it: neither he nor what he does not see is in its way."""
+    owned_run(mounted, "chatdev", "mine", BOB)
+    owned_run(mounted, "ghspec", "other", ALICE)
+    assert_agree(mounted)
+    assert as_user(*BOB, runs, "-C", mounted.path, "remove", "--yes", "mine") == (0, "")
+    status, error = as_user(*BOB, runs, "-C", mounted.path, "remove", "--yes", "other")
+    assert status == 2 and "other: Permission denied" in error
+    assert not (mounted.source / "chatdev" / "mine").exists() and (mounted.source / "ghspec" / "other").exists()
+    assert_agree(mounted)
+
+
+def checked(source):
+    command = [os.fspath(mounting.RUNS), "check", "-C", os.fspath(source)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False).stdout.splitlines()[:-1]
+
+
+def test_what_keeps_the_manifest_from_being_written_is_named(mounted, private, command_for_all):
+    """A framework that can't be listed: to write it would lose its runs, whoever may write the file. Of these
+    runs nobody can say that there are none."""
+    write_run(mounted.source, "chatdev", "run-2")
+    assert_agree(mounted)
+    os.chown(mounted.source, *BOB[:2])
+    os.chown(mounted.source / "runs_manifest.json", *BOB[:2])
+    before = (mounted.source / "runs_manifest.json").read_bytes()
+    assert as_user(*BOB, checked, mounted.source) == ["private: can't be listed (Permission denied); its runs are not seen"]
+    status, error = as_user(*BOB, runs, "-C", mounted.source, "rebuild")
+    assert status == 2 and len(error.splitlines()) == 1
+    assert f"{mounted.source}/private: can't be listed" in error and "runs_manifest.json" in error
+    assert (mounted.source / "runs_manifest.json").read_bytes() == before
+
+
 def test_without_allow_other_nobody_else_gets_in(mount, open_tmp):
     (open_tmp / "own").mkdir(mode=0o755)
     mounted = mount(open_tmp / "own", at=open_tmp / "closed")
     assert as_user(*ALICE, os.listdir, mounted.path) == "EACCES"
+
+
+def test_fanotify_is_roots(open_tmp):
+    """It says so, in place of blaming the source."""
+    (open_tmp / "own").mkdir()
+    (open_tmp / "point").mkdir()
+    for path in (open_tmp / "own", open_tmp / "point"):
+        os.chown(path, *BOB[:2])
+    if as_user(*BOB, os.access, mounting.RUNSFS, os.X_OK) is not True:
+        pytest.skip("others can't execute what is tested")
+
+    def start():
+        command = [mounting.RUNSFS, "-f", "-o", "watch=fanotify,index_cache=none", open_tmp / "own", open_tmp / "point"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return done.returncode, done.stderr
+
+    status, error = as_user(*BOB, start)
+    assert status == 1 and error == "runsfs: watch=fanotify: only root may have it; give watch=inotify, or auto\n"

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import resource
+import shutil
 import signal
 import subprocess
 import threading
@@ -122,6 +123,42 @@ def test_a_wrong_command_line_is_2_and_touches_nothing(source, point, options):
 def test_what_fstab_has_for_any_filesystem_is_no_error(mount, source, options):
     write_run(source, "chatdev", "run-1")
     assert_agree(mount(source, options))
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount.fuse3"), reason="needs root and mount.fuse3")
+def test_from_fstab(source, point):
+    """By mount(8), and its way of finding the program: /usr/local/sbin, in a mount namespace of its own."""
+    write_run(source, "chatdev", "run-1")
+    table = point.parent / "fstab"
+    options = "defaults,allow_other,relatime,_netdev,nofail,x-systemd.requires=network.target,poll_ms=500"
+    table.write_text(f"{source}  {point}  fuse.runsfs  {options}  0  0\n", encoding="utf-8")
+    script = """
+        set -e
+        mount --make-rprivate /
+        mount --bind "$1" /usr/local/sbin
+        mount -T "$2" "$3"
+        ls "$3/by-status"
+        grep " $3 " /proc/mounts
+        umount "$3"
+    """
+    command = ["unshare", "-m", "sh", "-c", script, "sh", mounting.RUNSFS.parent, table, point]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if "unshare" in done.stderr:
+        pytest.skip(done.stderr)
+    assert (done.returncode, done.stderr) == (0, ""), done
+    shown, table_line = done.stdout.splitlines()
+    assert shown == "verified" and table_line.startswith(f"{source} {point} fuse.runsfs rw,") and "allow_other" in table_line
+    assert poll(lambda: daemon_at(point) is None, seconds=mounting.EXIT_SECONDS)
+
+
+@pytest.mark.parametrize("options", ["low_latency=off", "syslog", "max_threads=1,fds=86", "log=error"])
+def test_options_that_change_no_answer(mount, source, options):
+    write_run(source, "chatdev", "run-1")
+    mounted = mount(source, options)
+    assert_agree(mounted)
+    change_status(mounted.runs / "chatdev" / "run-1", "other", "in_place")
+    assert os.listdir(mounted.path / "by-status") == ["other"]
+    assert_agree(mounted)
 
 
 def test_max_read(mount, source):

@@ -211,7 +211,7 @@ static void assert_told(const char *from, const char *to, const char *told)
     buffer_append(&changed, text, (size_t)(place - text));
     buffer_append_text(&changed, to);
     buffer_append_text(&changed, place + strlen(from));
-    compare_manifest(index, "m.json", buffer_slice(&changed), &findings);
+    compare_manifest(index, -1, "m.json", buffer_slice(&changed), &findings);
     finding_append_lines(&lines, &findings);
     assert_string_equal(buffer_slice(&lines).bytes, told);
 
