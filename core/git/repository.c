@@ -13,10 +13,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* What libgit2 may keep of objects, and have mapped of packs: the daemon's memory is bounded. */
+/* What libgit2 may keep of objects, and have mapped of packs. */
 #define CACHED_OBJECT_BYTES ((ssize_t)8 << 20)
 #define PACK_WINDOW_BYTES ((size_t)4 << 20)
 #define MAPPED_PACK_BYTES ((size_t)32 << 20)
+/* The same of objects where memory is bounded. It counts content alone, of which small objects have little
+ * beside what they take. No commits: the way to an old one would drive out all else. */
+#define SAVED_OBJECT_BYTES ((ssize_t)512 << 10)
 /* Packs that are open at once; one more closes the one that was not used for longest. */
 #define OPEN_PACKS ((size_t)16)
 
@@ -37,6 +40,12 @@ void repositories_begin(bool any_owner)
     guard_install();
     if (any_owner)
         git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+}
+
+void repositories_save_memory(void)
+{
+    git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, SAVED_OBJECT_BYTES);
+    git_libgit2_opts(GIT_OPT_SET_CACHE_OBJECT_LIMIT, GIT_OBJECT_COMMIT, (size_t)0);
 }
 
 void repositories_set_home(const char *home)

@@ -27,6 +27,8 @@ struct repository;
 /* Before anything else here; only the first call in a process does anything. any_owner: repositories of
  * others are opened too; who does that reads them with the rights of their owner. */
 void repositories_begin(bool any_owner);
+/* For a process that lives long and whose memory is bounded: libgit2 keeps less. */
+void repositories_save_memory(void);
 /* Whose configuration counts, where that is not the process's own user: that in this home directory. */
 void repositories_set_home(const char *home);
 

@@ -10,6 +10,7 @@
 #include <uthash.h>
 
 struct step;
+struct ancestors;
 
 struct repository {
     git_repository *handle;
@@ -19,6 +20,7 @@ struct repository {
     char *source;                     /* its real path then, */
     uint64_t nearer;                  /* and what stood between it and the repository */
     struct step *steps;               /* revision.c's: ways from commit to commit that were gone already */
+    struct ancestors *ancestors; /* ancestor.c's */
     struct object_id recent_head, *recent; /* the last commits that changed the source, from that HEAD on */
     size_t recent_count, recent_wanted;
 };
@@ -27,6 +29,11 @@ struct repository {
 void allocation_begin(void);
 /* revision.c: frees what it keeps. */
 void revisions_forget(struct repository *repository);
+/* ancestor.c: the commit that is so many steps to the first parent away. 0; -ENOENT where the history is not
+ * so long; -EIO. What the way led over is kept, for the next who goes it. */
+int ancestor_of(struct repository *repository, const struct object_id *from, size_t steps,
+                struct object_id *commit);
+void ancestors_free(struct ancestors *ancestors); /* may be NULL */
 /* search.c: the youngest commit that is reached from `from` (NULL: from any reference) whose message matches.
  */
 int revision_by_message(struct repository *repository, const struct object_id *from, const char *pattern,

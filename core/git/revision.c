@@ -17,7 +17,7 @@
 #include <string.h>
 
 /* Ways that are kept, at most. */
-#define STEPS_AT_MOST 4096
+#define STEPS_AT_MOST 1024
 /* What steps from a commit consist of. */
 #define STEPS "~^0123456789"
 
@@ -41,6 +41,7 @@ static void forget_steps(struct repository *repository)
 void revisions_forget(struct repository *repository)
 {
     forget_steps(repository);
+    ancestors_free(repository->ancestors);
     free(repository->recent);
 }
 
@@ -123,6 +124,35 @@ static int parse(struct repository *repository, const char *text, struct object_
     return error;
 }
 
+/* How many steps to the first parent those are, where they are nothing else: `~3`, `^`, `~^1~2`; else -1. */
+static int64_t steps_to_first_parents(const char *steps)
+{
+    int64_t sum = 0;
+    while (*steps) {
+        bool is_count = *steps++ == '~';
+        size_t digits = strspn(steps, "0123456789");
+        unsigned long number = digits ? strtoul(steps, NULL, 10) : 1;
+        if (digits > 8 || (!is_count && number != 1))
+            return -1;
+        sum += (int64_t)number;
+        steps += digits;
+    }
+    return sum;
+}
+
+/* The steps from a commit, by the text of both. */
+static int walk_steps(struct repository *repository, const char *text, const char *steps,
+                      struct object_id *commit)
+{
+    int64_t ancestor = steps_to_first_parents(steps);
+    struct object_id from = *commit;
+    if (ancestor >= 0)
+        return ancestor_of(repository, &from, (size_t)ancestor, commit);
+    int error = parse(repository, text, commit);
+    bool is_broken = error == -ENOENT && is_about_missing();
+    return is_broken && !git_repository_is_shallow(repository->handle) ? -EIO : error;
+}
+
 /* Steps from a name: what the name means now, and from there on what is known or is walked once. */
 static int parse_steps(struct repository *repository, struct slice name, const char *steps,
                        struct object_id *commit)
@@ -137,9 +167,7 @@ static int parse_steps(struct repository *repository, struct slice name, const c
         buffer_append_text(&text, digits);
         buffer_append_text(&text, steps);
         if (!find_step(repository, text.bytes, commit)) {
-            error = parse(repository, text.bytes, commit);
-            if (error == -ENOENT && is_about_missing() && !git_repository_is_shallow(repository->handle))
-                error = -EIO;
+            error = walk_steps(repository, text.bytes, steps, commit);
             if (error == 0)
                 keep_step(repository, text.bytes, commit);
         }

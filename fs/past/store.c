@@ -324,6 +324,7 @@ void past_begin(struct fs *fs, const char *source_path)
 {
     struct stat st;
     repositories_begin(fs->is_root);
+    repositories_save_memory();
     fs->past = memory_alloc_zeroed(1, sizeof(*fs->past));
     pthread_mutex_init(&fs->past->lock, NULL);
     pthread_mutex_init(&fs->past->rights_lock, NULL);
