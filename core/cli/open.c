@@ -4,7 +4,6 @@
  */
 #include "core/cli/cli.h"
 #include "core/base/memory.h"
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -56,38 +55,17 @@ struct config *open_config(int source_fd, const char *source_path)
     return NULL;
 }
 
-/* A directory of the source that can't be listed, the first there is; NULL for none. The caller frees it. */
-static char *find_unlisted(int source_fd)
-{
-    char *found = NULL;
-    int fd = openat(source_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *list = fd < 0 ? NULL : fdopendir(fd);
-    if (!list && fd >= 0)
-        close(fd);
-    for (struct dirent *entry; list && !found && (entry = readdir(list));) {
-        CLEANUP_FD int directory_fd =
-            openat(source_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-        if (directory_fd < 0 && (errno == EACCES || errno == EPERM))
-            found = memory_copy_text(entry->d_name, strlen(entry->d_name));
-    }
-    if (list)
-        closedir(list);
-    return found;
-}
-
 static void tell_of_failure(struct keeper *keeper, const char *source_path, int error)
 {
     const char *name = keeper_manifest_name(keeper);
-    /* By what the engine sees its runs would be lost from the manifest: then it does not write one. */
-    char *unlisted = error == -EACCES ? find_unlisted(source_root_fd(keeper_source(keeper))) : NULL;
-    if (unlisted)
-        cli_error("%s/%s: can't be listed, and %s, which would lose its runs, stays as it was; run this as "
-                  "somebody who may list it",
-                  source_path, unlisted, name);
+    CLEANUP_FREE char *hiding = error == -EACCES ? keeper_hiding(keeper) : NULL;
+    if (hiding)
+        cli_error("%s/%s: can't be looked into, and %s, which would lose its runs, stays as it was; run this "
+                  "as somebody who may",
+                  source_path, hiding, name);
     else
         cli_error("%s/%s: can't be written (%s); it stays as it was: mend that and run this again",
                   source_path, name, strerrordesc_np(-error));
-    free(unlisted);
 }
 
 enum cli_status write_manifest(struct keeper *keeper, const char *source_path)

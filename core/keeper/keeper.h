@@ -110,6 +110,10 @@ struct keeper_report {
 void keeper_report(struct keeper *keeper, struct keeper_report *report);
 /* Writes the manifest now if it is not true on disk. 0 (also when nothing was to be written); -errno. */
 int keeper_flush(struct keeper *keeper);
+/* Why that gives -EACCES though the file could be written: the path below the source of a directory that
+ * can't be looked at and has runs of the manifest ("." for the source). NULL for none; the caller frees it.
+ */
+char *keeper_hiding(struct keeper *keeper);
 
 /* What keeper_check_manifest finds of the manifest's file. */
 enum manifest_finding {

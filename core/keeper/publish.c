@@ -200,6 +200,29 @@ void publish_adopt_again(struct keeper *keeper, const struct snapshot *before)
     publish_settle(keeper, false);
 }
 
+static const struct member *find_hiding(const struct member *member)
+{
+    const struct member *found = member->hides ? member : NULL;
+    struct member_position position = {0};
+    for (const struct member *child;
+         !found && member->role != MEMBER_RUN && (child = member_next_child(member, &position));)
+        found = find_hiding(child);
+    return found;
+}
+
+char *keeper_hiding(struct keeper *keeper)
+{
+    struct buffer path = {0};
+    keeper_lock(keeper);
+    const struct member *member = keeper->hiding ? find_hiding(keeper->root) : NULL;
+    if (member && member->parent)
+        member_append_path(member, &path);
+    else if (member)
+        buffer_append_byte(&path, '.');
+    keeper_unlock(keeper);
+    return path.bytes;
+}
+
 void publish_adopt_seen(struct keeper *keeper)
 {
     keeper->publisher.judged = keeper->publisher.adopted = false;

@@ -280,7 +280,7 @@ def test_what_keeps_the_manifest_from_being_written_is_named(mounted, private, c
     assert as_user(*BOB, checked, mounted.source) == ["private: can't be listed (Permission denied); its runs are not seen"]
     status, error = as_user(*BOB, runs, "-C", mounted.source, "rebuild")
     assert status == 2 and len(error.splitlines()) == 1
-    assert f"{mounted.source}/private: can't be listed" in error and "runs_manifest.json" in error
+    assert f"{mounted.source}/private: can't be looked into" in error and "runs_manifest.json" in error
     assert (mounted.source / "runs_manifest.json").read_bytes() == before
 
 

@@ -7,6 +7,7 @@
 #include "core/manifest/snapshot.h"
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static struct keeper *open_unwatched(void)
 {
@@ -164,6 +165,9 @@ static void test_deep_layouts(void **state)
     keeper_close(keeper);
     keeper = open_unwatched();
     assert_int_equal(keeper_flush(keeper), -EACCES);
+    char *hiding = keeper_hiding(keeper);
+    assert_string_equal(hiding, "x/a");
+    free(hiding);
     keeper_close(keeper);
     shell("grep -q '\"x/a/1\"' runs_manifest.json && chmod 755 x/a x/closed lost+found");
 }
