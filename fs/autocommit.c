@@ -159,9 +159,11 @@ static int64_t commit_due(struct autocommit *autocommit, bool is_end)
     if (autocommit->is_blocked && !is_end && autocommit_now_ms() < autocommit->retry_at_ms)
         return autocommit->retry_at_ms;
     struct waiting **due = find_due(autocommit, is_end, &due_count, &next_ms);
-    if (due_count == 0 || (!is_end && !is_manifest_ready(autocommit))) {
+    if (due_count == 0)
+        autocommit->manifest_until_ms = 0;
+    else if (!is_end && !is_manifest_ready(autocommit)) {
         free(due);
-        return due_count > 0 ? autocommit_now_ms() + MANIFEST_STEP_MS : next_ms;
+        return autocommit_now_ms() + MANIFEST_STEP_MS;
     }
     size_t batch = committer_batch(autocommit->committer, due_count);
     for (size_t at = 0; at < due_count; at += batch) {
@@ -175,7 +177,8 @@ static int64_t commit_due(struct autocommit *autocommit, bool is_end)
             break;
         }
     }
-    autocommit->rest_at_ms = autocommit_now_ms() + REST_MS;
+    if (due_count > 0)
+        autocommit->rest_at_ms = autocommit_now_ms() + REST_MS;
     free(due);
     return next_ms;
 }

@@ -225,6 +225,15 @@ static void compare(struct look *look, const char *path, const struct tree_entry
         set_old(change, old);
 }
 
+/* Is it byte for byte what the tip has? Then no attribute need be looked for, which is most of the work. */
+static bool is_as_committed(const struct tree_entry *old, git_filemode_t mode, struct slice content)
+{
+    git_oid id;
+    return old && mode_of_entry(old) == mode &&
+           git_odb_hash(&id, content.bytes, content.length, GIT_OBJECT_BLOB) == 0 &&
+           memcmp(old->id.bytes, id.id, OBJECT_ID_BYTES) == 0;
+}
+
 static int look_at_file(struct look *look, const char *name)
 {
     struct stat info;
@@ -246,11 +255,13 @@ static int look_at_file(struct look *look, const char *name)
     if (info.st_size > TRACKED_FILE_BYTES) {
         warn(look, path.bytes, "is over 1 MB and so not committed");
     } else {
+        git_filemode_t mode = mode_of_file(look, &info, old);
         error = read_content(look, name, &info, &content);
-        if (error == 0)
+        if (error == 0 && !is_as_committed(old, mode, buffer_slice(&content))) {
             error = blob_of_content(look->committer, path.bytes, buffer_slice(&content), look->keep, &id);
-        if (error == 0)
-            compare(look, path.bytes, old, &id, mode_of_file(look, &info, old), &info);
+            if (error == 0)
+                compare(look, path.bytes, old, &id, mode, &info);
+        }
     }
     buffer_free(&content);
     buffer_free(&path);

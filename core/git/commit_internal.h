@@ -1,10 +1,11 @@
 /*
- * What the files of commits share: commit.c (the order in which things are done), commit_runs.c (which runs
- * are in it, and what is said of them), commit_tip.c (where a run is in the tip), commit_files.c (a run's
- * files), commit_build.c (trees, the manifest, the commit), commit_base.c (the runs of a tree, from one
- * commit to the next), commit_store.c (objects on disk), commit_check.c (may it be done at all),
- * commit_shared.c (who else is to read and write it), commit_beside.c (others at work), user_index.c (the
- * user's index follows), branch.c (the branch moves). Internal to core/git.
+ * What the files of commits share: committer.c (what is kept between them), commit.c (the order in which
+ * things are done), commit_runs.c (which runs are in it, and what is said of them), commit_tip.c (where a run
+ * is in the tip), commit_files.c (a run's files), commit_build.c (trees, the manifest, the commit),
+ * commit_base.c (the runs of a tree, from one commit to the next), commit_store.c (objects on disk),
+ * commit_check.c (may it be done at all), commit_shared.c (who else is to read and write it), commit_beside.c
+ * (others at work), user_index.c (the user's index follows), branch.c (the branch moves). Internal to
+ * core/git.
  */
 #ifndef RUNSFS_GIT_COMMIT_INTERNAL_H
 #define RUNSFS_GIT_COMMIT_INTERNAL_H

@@ -27,7 +27,6 @@ struct past_internal {
     struct past past;
     struct deriver *deriver;
     struct object_id source_tree;
-    struct slice recorded; /* in the place of the tree's own manifest; absent where that counts */
     struct timespec made_at;
     bool is_dated;   /* made_at is meant */
     bool is_adopted; /* the recorded manifest is */
@@ -101,11 +100,9 @@ static int adopt_manifest(struct past_internal *past)
 {
     struct buffer content = {0};
     struct index *index = past->past.index;
-    struct slice recorded = past->recorded;
-    int error = recorded.bytes ? 0 : read_manifest(past, &content);
+    int error = read_manifest(past, &content);
     if (error == 0) {
-        if (!recorded.bytes)
-            recorded = buffer_slice(&content);
+        struct slice recorded = buffer_slice(&content);
         enum existing_verdict verdict = existing_adopt(index, recorded, false, NULL, NULL);
         bool is_read = verdict != EXISTING_BROKEN && verdict != EXISTING_EMPTY;
         existing_keep_last_updated(index, is_read ? recorded : SLICE_LITERAL(""),
@@ -129,17 +126,10 @@ int past_manifest(struct past *past, struct snapshot **manifest)
 int past_create(struct deriver *deriver, const struct object_id *source_tree, const struct timespec *made_at,
                 struct past **created)
 {
-    return past_create_beside(deriver, source_tree, SLICE_ABSENT, made_at, created);
-}
-
-int past_create_beside(struct deriver *deriver, const struct object_id *source_tree, struct slice recorded,
-                       const struct timespec *made_at, struct past **created)
-{
     struct repository *repository = deriver_repository(deriver);
     struct past_internal *past = memory_alloc_zeroed(1, sizeof(*past));
     *past = (struct past_internal){.deriver = deriver,
                                    .source_tree = *source_tree,
-                                   .recorded = recorded,
                                    .made_at = made_at ? *made_at : (struct timespec){0},
                                    .is_dated = made_at,
                                    .is_whole = true};

@@ -17,10 +17,6 @@ struct past {
  * there are too many runs. */
 int past_create(struct deriver *deriver, const struct object_id *source_tree, const struct timespec *made_at,
                 struct past **past);
-/* The same of a tree that is being made: what a manifest adds to the files is taken from `recorded`, which
- * stands on disk (absent: from the tree's own) and must stay until past_manifest has returned. */
-int past_create_beside(struct deriver *deriver, const struct object_id *source_tree, struct slice recorded,
-                       const struct timespec *made_at, struct past **past);
 /* The derived manifest, made when it is first asked for; owned by past. Members that the recorded one adds
  * are in it, and last_updated is the recorded one's; where the tree has none, made_at, or null without one.
  * 0; -EIO. */
