@@ -40,6 +40,21 @@ static bool update_place(struct fs *fs, struct directory *directory, const char 
     return moved;
 }
 
+/* Is this change of our own one that a handler has made, and told of? In Git's directory autocommit makes
+ * some, which are none of a handler's: there every change is taken for one that somebody made beside the
+ * mount. */
+static bool is_of_a_handler(struct fs *fs, const struct change *change)
+{
+    if (!change->own || !fs->commits)
+        return change->own;
+    struct buffer path = {0};
+    directory_path(fs->source, change->directory, &path);
+    bool in_git =
+        path.length >= 4 && memcmp(path.bytes, ".git", 4) == 0 && (path.length == 4 || path.bytes[4] == '/');
+    buffer_free(&path);
+    return !in_git;
+}
+
 void coherence_listen(const struct change *change, void *context)
 {
     struct fs *fs = context;
@@ -47,11 +62,11 @@ void coherence_listen(const struct change *change, void *context)
         coherence_examine_all(fs);
         return;
     }
-    bool moved = false;
-    if (change->kind == CHANGE_ENTRY && change->names && !change->moved_away && !change->own)
+    bool moved = false, own = is_of_a_handler(fs, change);
+    if (change->kind == CHANGE_ENTRY && change->names && !change->moved_away && !own)
         moved = update_place(fs, change->directory, change->name);
     /* Our own changes were told by their handlers; but nobody's handler wrote the manifest. */
-    bool told = change->own && change->directory != source_root(fs->source);
+    bool told = own && change->directory != source_root(fs->source);
     if (!told && nodes_have_places(&fs->nodes, change->directory))
         examiner_queue(fs, change->directory, change->name ? change->name : "", change->names, moved);
 }

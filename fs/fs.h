@@ -26,6 +26,7 @@ struct fs {
     struct coherence *coherence;
     struct workers *workers;
     struct fuse_session *session;
+    bool commits;              /* autocommit changes Git's directory, maybe in the source */
     bool is_root;              /* may act as the caller */
     bool zero_message_opendir; /* the kernel opens directories without asking, */
     bool zero_message_open;    /* and files */

@@ -223,6 +223,7 @@ static void fs_init(struct fs *fs, struct keeper *keeper, struct fuse_session *s
         .max_read = options->max_read,
         .is_root = geteuid() == 0,
         .own_uid = geteuid(),
+        .commits = options->autocommit,
     };
     clock_gettime(CLOCK_REALTIME, &fs->mounted_at);
     pthread_mutex_init(&fs->manifest_lock, NULL);
