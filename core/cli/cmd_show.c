@@ -1,6 +1,6 @@
 /*
- * `runs show RUN`: all that is known of one run: the fields of its entry, what somebody added to it, what
- * could not be read, and its tracked files.
+ * `runs show RUN`: all that is known of one run: the fields of its entry, the configuration's own, what
+ * somebody added to the entry, what could not be read, and its tracked files.
  */
 #include "core/base/memory.h"
 #include "core/cli/cli.h"
@@ -143,6 +143,17 @@ static void append_added(struct buffer *out, struct slice extras)
     buffer_free(&object);
 }
 
+/* The configuration's own fields, as queries have them. */
+static void append_own(struct buffer *out, const struct field_set *fields, const struct run *run)
+{
+    struct buffer scratch = {0};
+    for (size_t i = 0; i < fields->count; i++)
+        if (fields->fields[i].kind == FIELD_OWN)
+            append_text(out, fields->fields[i].name,
+                        field_value_of(&fields->fields[i], run, true, &scratch).text);
+    buffer_free(&scratch);
+}
+
 static void append_faults(struct buffer *out, const struct run_plan *plan, const struct run *run)
 {
     for (size_t file = 0; run->faults && file < plan->file_count; file++) {
@@ -172,8 +183,8 @@ static void append_files(struct buffer *out, const struct tracked_list *list)
     }
 }
 
-static void append_lines(struct buffer *out, const struct run_plan *plan, const struct run *run,
-                         const struct tracked_list *list)
+static void append_lines(struct buffer *out, const struct run_plan *plan, const struct field_set *fields,
+                         const struct run *run, const struct tracked_list *list)
 {
     struct buffer path = {0};
     entry_append_path(&path, run);
@@ -186,6 +197,7 @@ static void append_lines(struct buffer *out, const struct run_plan *plan, const 
     append_text(out, "verification_status", run->fields.status);
     append_count(out, "total_tokens_in", run->fields.tokens_in);
     append_count(out, "total_tokens_out", run->fields.tokens_out);
+    append_own(out, fields, run);
     append_added(out, run_extras(run));
     append_faults(out, plan, run);
     append_files(out, list);
@@ -213,6 +225,30 @@ static void append_json_faults(struct buffer *out, const struct run_plan *plan, 
     buffer_append_text(out, before[0] == ',' ? "\n  ]" : "]");
 }
 
+/* A number as it is spelled in the run's file, anything else as a string; null for what is absent. */
+static void append_json_own(struct buffer *out, const struct field_set *fields, const struct run *run)
+{
+    const char *before = "\n    ";
+    struct buffer scratch = {0};
+    buffer_append_text(out, "{");
+    for (size_t i = 0; i < fields->count; i++) {
+        const struct field *field = &fields->fields[i];
+        if (field->kind != FIELD_OWN)
+            continue;
+        struct slice text = field_value_of(field, run, true, &scratch).text;
+        buffer_append_format(out, "%s\"%s\": ", before, field->name);
+        if (!text.bytes)
+            buffer_append_text(out, "null");
+        else if (field->type == FIELD_NUMBER)
+            buffer_append_slice(out, text);
+        else
+            json_append_string(out, text);
+        before = ",\n    ";
+    }
+    buffer_append_text(out, before[0] == ',' ? "\n  }" : "}");
+    buffer_free(&scratch);
+}
+
 static void append_json_files(struct buffer *out, const struct tracked_list *list)
 {
     buffer_append_text(out, "[");
@@ -227,14 +263,16 @@ static void append_json_files(struct buffer *out, const struct tracked_list *lis
     buffer_append_text(out, list->count > 0 ? "\n  ]" : "]");
 }
 
-static void append_json(struct buffer *out, const struct run_plan *plan, const struct run *run,
-                        const struct tracked_list *list)
+static void append_json(struct buffer *out, const struct run_plan *plan, const struct field_set *fields,
+                        const struct run *run, const struct tracked_list *list)
 {
     struct buffer added = {0};
     entry_append(out, run, 0);
     out->length -= strlen("\n}"); /* goes on */
     buffer_append_format(&added, "{%.*s}", (int)run_extras(run).length,
                          run_extras(run).bytes ? run_extras(run).bytes : "");
+    buffer_append_text(out, ",\n  \"fields\": ");
+    append_json_own(out, fields, run);
     buffer_append_text(out, ",\n  \"added\": ");
     json_append_value(out, buffer_slice(&added), 1);
     buffer_append_text(out, ",\n  \"faults\": ");
@@ -262,9 +300,9 @@ static enum cli_status show(struct keeper *keeper, const struct config *config,
         }
     }
     if (status == CLI_OK && (options->set & CLI_OPTION_JSON))
-        append_json(&out, keeper_plan(keeper), run, &list);
+        append_json(&out, keeper_plan(keeper), keeper_fields(keeper), run, &list);
     else if (status == CLI_OK)
-        append_lines(&out, keeper_plan(keeper), run, &list);
+        append_lines(&out, keeper_plan(keeper), keeper_fields(keeper), run, &list);
     keeper_unlock(keeper);
     if (status == CLI_OK)
         status = cli_print(&out);

@@ -95,6 +95,23 @@ def test_show_all_there_is(filled):
     assert "\x1b" not in output
 
 
+def test_show_has_the_fields_of_ones_own(at, filled):
+    """Numbers as they are spelled, all else as strings, null for what a run does not have."""
+    (filled / "chatdev" / "0a1b-one" / "metadata.json").write_text('{"model": "gpt \\"4o\\"", "cost": 2.50, "when": 1760604659, "flag": true, "nan": NaN}')
+    sources = {"model": "text", "cost": "number", "when": "epoch", "flag": "text", "nan": "number", "absent": "number"}
+    fields = {name: {"from": f"metadata.json#/{name}", "type": kind} for name, kind in sources.items()}
+    assert shown(at, "0a2c")["fields"] == {}
+    (at.parent / "runs" if (at.parent / "runs").exists() else filled).joinpath("runsfs.json").write_text(json.dumps({"fields": fields}))
+    text = succeeded(runs_command("-C", at, "show", "--json", "0a1b-one"))
+    assert '"cost": 2.50,' in text
+    result = json.loads(text)["fields"]
+    assert list(result) == list(sources)
+    assert (result["model"], result["cost"], result["flag"], result["absent"]) == ('gpt "4o"', 2.5, "true", None)
+    assert shown(at, "0a2c")["fields"] == dict.fromkeys(sources)
+    output = succeeded(runs_command("-C", at, "show", "0a1b-one"))
+    assert 'model                gpt "4o"' in output and "cost                 2.50" in output and "absent               -" in output
+
+
 # ---- du ----
 
 
