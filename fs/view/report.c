@@ -149,8 +149,27 @@ static int append_faults(struct run *run, void *context)
     return 0;
 }
 
+/* What is wrong in runsfs.json as it stands there now; the last good one is in force then. */
+static void append_config_faults(struct fs *fs, struct buffer *text)
+{
+    struct config_fault faults[CONFIG_FAULTS_AT_MOST];
+    struct config *config = NULL;
+    size_t count = 0;
+    char line[sizeof(faults->reason) + 64];
+    if (config_load(source_root_fd(fs->source), &config, faults, &count) == 0) {
+        config_unref(config);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        config_fault_describe(&faults[i], line, sizeof(line));
+        report_append_printable(text, slice_of(line));
+        buffer_append_byte(text, '\n');
+    }
+}
+
 void report_errors(struct fs *fs, struct buffer *text)
 {
+    append_config_faults(fs, text);
     struct index *index = keeper_lock(fs->keeper);
     index_each(index, append_faults, &(struct fault_report){keeper_plan(fs->keeper), text});
     keeper_unlock(fs->keeper);

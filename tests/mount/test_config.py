@@ -64,6 +64,8 @@ def test_sacred(mount, source):
     mounted = mount(source)
     assert names(mounted, "by-status") == ["COMPLETED", "FAILED", "RUNNING"]
     assert names(mounted, "by-status/COMPLETED") == ["1"] and names(mounted, "where") == ["1", "2", "3"]
+    check = mounting.runs_command("-C", source, "check")  # to which _sources is no aborted run
+    assert (check.returncode, check.stderr) == (0, ""), check.stdout
     assert names(mounted, "by-experiment/experiment-1") == ["1", "3"]
     assert names(mounted, "where/min_seed=102") == ["2", "3"] and names(mounted, "where/missing=end_time") == ["3"]
     assert names(mounted, "tracked/1") == ["config.json", "run.json"]
@@ -221,6 +223,20 @@ def test_two_layouts(mount, source):
     mounted = mount(source)
     assert [entry["path"] for entry in manifest(mounted)["runs"]] == ["chatdev/run-1", "archive/chatdev/run-2"]
     assert names(mounted, "by-framework/chatdev") == ["run-1", "run-2"]
+
+
+def test_what_is_wrong_is_in_the_errors_too(mount, source):
+    """For those who edit it through a mount whose log is somebody else's."""
+    write_run(source, "chatdev", "run-1")
+    mounted = mount(source)
+    errors = mounted.path / ".runsfs" / "errors"
+    assert errors.read_text() == ""
+    configure(mounted.runs, '{\n  "layuot": "*",\n  "views": {"by-x": "stats"}\n}')
+    lines = errors.read_text().splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["runsfs.json:2:3:", "runsfs.json:3:21:"]
+    assert 'did you mean "layout"' in lines[0]
+    (mounted.runs / "runsfs.json").unlink()
+    assert errors.read_text() == ""
 
 
 def test_a_second_start_reads_nothing_again(mount, source, tmp_path):
