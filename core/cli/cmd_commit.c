@@ -4,6 +4,7 @@
  */
 #include "core/base/memory.h"
 #include "core/base/progress.h"
+#include "core/cli/git_source.h"
 #include "core/cli/cli.h"
 #include "core/cli/display.h"
 #include "core/cli/entry.h"
@@ -154,8 +155,11 @@ static void warn(const char *line, void *context)
 static enum cli_status begin(struct work *work)
 {
     repositories_begin(false);
-    if (repository_open(work->source_path, &work->repository) != 0)
-        return refuse(work);
+    int error = repository_open(work->source_path, &work->repository);
+    if (error != 0) {
+        git_source_tell(work->source_path, error);
+        return CLI_ERROR;
+    }
     const struct committer_setup setup = {
         .repository = work->repository,
         .source_fd = source_root_fd(keeper_source(work->keeper)),

@@ -235,8 +235,13 @@ static enum cli_status exclude_targets(const struct targets *targets)
 static enum cli_status remove_named(struct targets *targets, const struct cli_options *options)
 {
     enum cli_status status = pick_targets(targets, options);
+    /* What --keep-files does can be undone; it asks nobody. */
     if (status == CLI_OK && (options->set & CLI_OPTION_KEEP_FILES))
         return exclude_targets(targets);
+    if (status == CLI_OK && !(options->set & CLI_OPTION_YES) && !isatty(STDIN_FILENO)) {
+        cli_error("remove: there is nobody to ask; give --yes to have it done all the same");
+        return CLI_ERROR;
+    }
     if (status == CLI_OK)
         status = measure_targets(targets);
     if (status != CLI_OK)
@@ -251,11 +256,6 @@ static enum cli_status remove_named(struct targets *targets, const struct cli_op
 static enum cli_status run_remove(const struct cli_options *options)
 {
     enum cli_status status = CLI_ERROR;
-    /* What --keep-files does can be undone; it asks nobody. */
-    if (!(options->set & (CLI_OPTION_YES | CLI_OPTION_KEEP_FILES)) && !isatty(STDIN_FILENO)) {
-        cli_error("remove: there is nobody to ask; give --yes to have it done all the same");
-        return CLI_ERROR;
-    }
     struct targets targets = {.source_path = find_source(options->directory), .source_fd = -1};
     if (targets.source_path) {
         targets.list = memory_alloc_zeroed((size_t)options->argument_count, sizeof(*targets.list));

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct own_mount {
@@ -107,11 +108,17 @@ char *find_source(const char *directory)
 {
     char *path = realpath(directory ? directory : ".", NULL);
     if (!path) {
-        cli_error("%s: %s; give the directory that holds the runs by -C",
+        cli_error("%s: %s; give the directory that holds the runs",
                   directory ? directory : "the current directory", strerrordesc_np(errno));
         return NULL;
     }
     char *source = runs_of_mount(path);
+    struct stat info;
+    if (!source && stat(path, &info) == 0 && !S_ISDIR(info.st_mode)) {
+        cli_error("%s: is no directory; give the one that holds the runs", path);
+        free(path);
+        return NULL;
+    }
     if (!source)
         source = nearest_source(path);
     if (!source && directory)

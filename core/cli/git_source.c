@@ -16,17 +16,21 @@ enum cli_status git_source_open(const char *directory, struct git_source *source
         source->deriver = deriver_create(source->repository);
         return CLI_OK;
     }
-    if (error == -ENOENT)
-        cli_error("%s: lies in no Git repository with a working tree; git init makes one, then runs init",
-                  source->path);
-    else if (error == -EPERM)
-        cli_error("%s: %s; git config --global --add safe.directory allows it", source->path,
-                  repository_error());
-    else
-        cli_error("%s: its Git repository can't be used (%s); git status there may tell more", source->path,
-                  repository_error());
+    git_source_tell(source->path, error);
     git_source_close(source);
     return CLI_ERROR;
+}
+
+void git_source_tell(const char *path, int error)
+{
+    if (error == -ENOENT)
+        cli_error("%s: lies in no Git repository with a working tree; git init makes one, then runs init",
+                  path);
+    else if (error == -EPERM)
+        cli_error("%s: %s; git config --global --add safe.directory allows it", path, repository_error());
+    else
+        cli_error("%s: its Git repository can't be used (%s); git status there may tell more", path,
+                  repository_error());
 }
 
 void git_source_close(struct git_source *source)

@@ -3,6 +3,7 @@
  * the table.
  */
 #include "core/base/log.h"
+#include "core/base/nearest.h"
 #include "core/cli/cli.h"
 #include <locale.h>
 #include <stdio.h>
@@ -63,10 +64,18 @@ static enum cli_status print_text(const char *text)
 
 static const struct command *find_command(const char *name)
 {
-    for (const struct command *const *command = commands; *command; command++)
+    struct nearest nearest = {.name = slice_of(name)};
+    for (const struct command *const *command = commands; *command; command++) {
         if (strcmp((*command)->name, name) == 0)
             return *command;
-    cli_error("%s: no such command; runs --help lists what there is", name);
+        if ((*command)->summary)
+            nearest_offer(&nearest, slice_of((*command)->name));
+    }
+    if (nearest.best.bytes)
+        cli_error("%s: no such command; did you mean %s? runs --help lists what there is", name,
+                  nearest.best.bytes);
+    else
+        cli_error("%s: no such command; runs --help lists what there is", name);
     return NULL;
 }
 
@@ -104,6 +113,17 @@ static bool check_arguments(const struct command *command, const struct cli_opti
     return true;
 }
 
+/* `runs help [COMMAND]`, as git has it: --help by another name. */
+static enum cli_status help_for(int count, char **arguments)
+{
+    if (count == 0)
+        return print_help();
+    const struct command *command = find_command(arguments[0]);
+    if (!command || !command->help)
+        return CLI_ERROR;
+    return print_text(command->help);
+}
+
 static enum cli_status run_command(const struct command *command, int count, char **arguments,
                                    struct cli_options *options)
 {
@@ -137,6 +157,8 @@ int main(int count, char **arguments)
         cli_error("give a command; runs --help lists what there is");
         return CLI_ERROR;
     }
+    if (strcmp(arguments[first], "help") == 0)
+        return (int)help_for(count - first - 1, arguments + first + 1);
     const struct command *command = find_command(arguments[first]);
     return (int)(command ? run_command(command, count - first, arguments + first, &options) : CLI_ERROR);
 }

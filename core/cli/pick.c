@@ -114,7 +114,7 @@ enum cli_status pick_run(struct index *index, const char *text, struct run **run
     if (status == CLI_OK)
         *run = chosen.run;
     else if (status == CLI_FINDING)
-        cli_error("%s: no run's id begins so; runs list has them all", text);
+        cli_error("%s: no run's id begins so; runs list has them all", *text ? text : "\"\"");
     return status;
 }
 

@@ -201,3 +201,29 @@ def test_help():
     output = succeeded(runs_command("--help"))
     for command in ("list", "check", "rebuild"):
         assert command in output
+
+
+def test_help_by_its_other_name():
+    assert succeeded(runs_command("help")) == succeeded(runs_command("--help"))
+    assert succeeded(runs_command("help", "find")) == succeeded(runs_command("find", "--help"))
+    assert failed(runs_command("help", "nonsense"), 2).stderr.startswith("runs: nonsense: no such command")
+
+
+@pytest.mark.parametrize("typed, meant", [("fnd", "find"), ("lst", "list"), ("remvoe", "remove"), ("complet", None), ("nonsense", None)])
+def test_a_command_that_is_misspelled(typed, meant):
+    message = failed(runs_command(typed), 2).stderr
+    assert (f"did you mean {meant}?" in message) if meant else ("did you mean" not in message)
+
+
+def test_a_file_is_no_source(filled):
+    path = filled / "chatdev" / "run-1" / "metrics.json"
+    message = failed(runs_command("-C", path, "list"), 2).stderr
+    assert message == f"runs: {path}: is no directory; give the one that holds the runs\n"
+
+
+@pytest.mark.parametrize("command", ["commit", "log", "progress", "show"])
+def test_no_repository(filled, command):
+    """Each command says the same, and what to do."""
+    arguments = ["run-1", "--diff", "HEAD"] if command == "show" else []
+    message = failed(runs_command("-C", filled, command, *arguments), 2).stderr
+    assert message == f"runs: {filled}: lies in no Git repository with a working tree; git init makes one, then runs init\n"

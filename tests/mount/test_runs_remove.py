@@ -72,6 +72,8 @@ def test_nobody_to_ask(filled):
     result = failed(runs_command("-C", filled, "remove", "0a1b"), 2)
     assert "--yes" in result.stderr and len(result.stderr.splitlines()) == 1
     assert len(on_disk(filled)) == 3
+    # What would not be asked about is told first.
+    assert "no run's id" in failed(runs_command("-C", filled, "remove", "zz"), 1).stderr
 
 
 @pytest.mark.parametrize("answer, left", [("y", 2), ("yes", 2), ("n", 3), ("", 3), ("yy", 3)])
