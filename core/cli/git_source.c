@@ -4,6 +4,7 @@
 #include "core/cli/git_source.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum cli_status git_source_open(const char *directory, struct git_source *source)
 {
@@ -23,7 +24,11 @@ enum cli_status git_source_open(const char *directory, struct git_source *source
 
 void git_source_tell(const char *path, int error)
 {
-    if (error == -ENOENT)
+    /* Where that is set nowhere, libgit2 1.5 says this of a repository of somebody else. */
+    if (error == -ENOENT && strstr(repository_error(), "safe.directory"))
+        cli_error("%s: its Git repository belongs to somebody else; git status there says how to allow that",
+                  path);
+    else if (error == -ENOENT)
         cli_error("%s: lies in no Git repository with a working tree; git init makes one, then runs init",
                   path);
     else if (error == -EPERM)

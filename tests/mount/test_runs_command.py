@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
+import subprocess
 
 import pytest
 
 import oracle
 from helpers import assert_agree, change_status, read_bytes, write_run
-from mounting import runs_command
+from mounting import RUNS, runs_command
 
 
 @pytest.fixture
@@ -227,3 +229,23 @@ def test_no_repository(filled, command):
     arguments = ["run-1", "--diff", "HEAD"] if command == "show" else []
     message = failed(runs_command("-C", filled, command, *arguments), 2).stderr
     assert message == f"runs: {filled}: lies in no Git repository with a working tree; git init makes one, then runs init\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+@pytest.mark.parametrize("configured", [False, True], ids=["no safe.directory at all", "another safe.directory"])
+def test_a_repository_of_somebody_else(open_tmp, configured):
+    """It is there, and may be allowed: `git init` would be no advice."""
+    source = open_tmp / "source"
+    write_run(source, "chatdev", "run-1")
+    write_manifest(source)
+    subprocess.run(["git", "init", "-q", source], check=True)
+    command = shutil.copy(RUNS, open_tmp)  # where everybody may start it
+    home = open_tmp / "home"
+    home.mkdir()
+    if configured:
+        (home / ".gitconfig").write_text("[safe]\n directory = /elsewhere\n")
+    nobody = {"user": 65534, "group": 65534, "extra_groups": [], "env": {"HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1"}}
+    for name in ("log", "progress", "commit"):
+        result = subprocess.run([command, "-C", source, name], capture_output=True, text=True, timeout=60, check=False, **nobody)
+        assert result.returncode == 2 and len(result.stderr.splitlines()) == 1, result
+        assert "git init" not in result.stderr and ("git status" in result.stderr or "safe.directory" in result.stderr), result
