@@ -104,6 +104,21 @@ static char *nearest_source(const char *path)
     return place;
 }
 
+/* The source, where it is there to be looked at; else NULL, and an error was printed. */
+static char *unless_gone(char *source)
+{
+    CLEANUP_FD int fd = source ? open(source, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (!source || fd >= 0)
+        return source;
+    if (errno == ENOTCONN)
+        cli_error("%s: nobody serves this mount any more; mount it again, or take it away by fusermount3 -u",
+                  source);
+    else
+        cli_error("%s: %s; give the directory that holds the runs", source, strerrordesc_np(errno));
+    free(source);
+    return NULL;
+}
+
 char *find_source(const char *directory)
 {
     char *path = realpath(directory ? directory : ".", NULL);
@@ -128,7 +143,7 @@ char *find_source(const char *directory)
             "no manifest or runsfs.json in %s nor above it; give the directory that holds the runs by -C",
             path);
     free(path);
-    return source;
+    return unless_gone(source);
 }
 
 char *find_source_on_disk(const char *directory)

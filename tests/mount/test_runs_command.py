@@ -217,6 +217,15 @@ def test_a_command_that_is_misspelled(typed, meant):
     assert (f"did you mean {meant}?" in message) if meant else ("did you mean" not in message)
 
 
+def test_a_mount_whose_daemon_was_killed(filled, mount):
+    mounted = mount(filled)
+    mounted.kill()
+    for command in (["list"], ["find", "limit=1"], ["show", "run-1"], ["check"], ["rebuild"], ["du"], ["log"], ["init"]):
+        message = failed(runs_command("-C", mounted.path, *command), 2).stderr
+        assert message == f"runs: {mounted.runs}: nobody serves this mount any more; mount it again, or take it away by fusermount3 -u\n", command
+    succeeded(runs_command("-C", filled, "list"))
+
+
 def test_a_file_is_no_source(filled):
     path = filled / "chatdev" / "run-1" / "metrics.json"
     message = failed(runs_command("-C", path, "list"), 2).stderr
