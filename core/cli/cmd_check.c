@@ -8,6 +8,7 @@
 
 struct check {
     const char *source_path;
+    const char *git_path; /* the same on disk */
     struct finding_list findings;
     size_t run_count;
     size_t mended_count;
@@ -18,10 +19,10 @@ static void inspect_git(struct keeper *keeper, struct check *check)
 {
     int source_fd = source_root_fd(keeper_source(keeper));
     keeper_lock(keeper);
-    git_find_big_files(check->source_path, source_fd, keeper_config(keeper), keeper_manifest_name(keeper),
+    git_find_big_files(check->git_path, source_fd, keeper_config(keeper), keeper_manifest_name(keeper),
                        &check->findings);
     if (git_has_block(source_fd))
-        git_findings(check->source_path, source_fd, keeper_config(keeper), &check->findings);
+        git_findings(check->git_path, source_fd, keeper_config(keeper), &check->findings);
     keeper_unlock(keeper);
 }
 
@@ -91,9 +92,12 @@ static enum cli_status print(const struct check *check, bool as_json)
 static enum cli_status run_check(const struct cli_options *options)
 {
     char *source_path = find_source(options->directory);
-    if (!source_path)
+    char *git_path = source_path ? find_source_on_disk(options->directory) : NULL;
+    if (!git_path) {
+        free(source_path);
         return CLI_ERROR;
-    struct check check = {.source_path = source_path};
+    }
+    struct check check = {.source_path = source_path, .git_path = git_path};
     enum cli_status status = inspect(&check, false);
     if (status == CLI_OK && (options->set & CLI_OPTION_FIX) && finding_count_mendable(&check.findings) > 0)
         status = mend(&check);
@@ -102,6 +106,7 @@ static enum cli_status run_check(const struct cli_options *options)
     if (status == CLI_OK && check.findings.count > 0)
         status = CLI_FINDING;
     finding_list_free(&check.findings);
+    free(git_path);
     free(source_path);
     return status;
 }

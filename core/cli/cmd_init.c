@@ -54,7 +54,7 @@ static enum cli_status put_block(const char *source_path, int source_fd, const s
     return status;
 }
 
-static enum cli_status report(const char *source_path, enum ignore_change change,
+static enum cli_status report(const char *git_path, enum ignore_change change,
                               const struct finding_list *findings)
 {
     static const char *const changes[] = {
@@ -64,7 +64,7 @@ static enum cli_status report(const char *source_path, enum ignore_change change
     };
     struct buffer out = {0};
     buffer_append_format(&out, ".gitignore: %s\n", changes[change]);
-    if (!git_has_repository(source_path))
+    if (!git_has_repository(git_path))
         buffer_append_text(&out, "There is no Git repository around it yet; git init makes one.\n");
     finding_append_lines(&out, findings);
     enum cli_status status = cli_print(&out);
@@ -72,7 +72,7 @@ static enum cli_status report(const char *source_path, enum ignore_change change
     return status;
 }
 
-static enum cli_status init(const char *source_path)
+static enum cli_status init(const char *source_path, const char *git_path)
 {
     struct finding_list findings = {0};
     enum ignore_change change;
@@ -84,8 +84,8 @@ static enum cli_status init(const char *source_path)
     struct config *config = open_config(fd, source_path);
     enum cli_status status = config ? put_block(source_path, fd, config, &change) : CLI_ERROR;
     if (status == CLI_OK) {
-        git_findings(source_path, fd, config, &findings);
-        status = report(source_path, change, &findings);
+        git_findings(git_path, fd, config, &findings);
+        status = report(git_path, change, &findings);
     }
     if (status == CLI_OK && findings.count > 0)
         status = CLI_FINDING;
@@ -102,7 +102,9 @@ static enum cli_status run_init(const struct cli_options *options)
         return CLI_ERROR;
     }
     char *source_path = find_source(directory);
-    enum cli_status status = source_path ? init(source_path) : CLI_ERROR;
+    char *git_path = source_path ? find_source_on_disk(directory) : NULL;
+    enum cli_status status = git_path ? init(source_path, git_path) : CLI_ERROR;
+    free(git_path);
     free(source_path);
     return status;
 }

@@ -182,22 +182,22 @@ static int ask_git(char *const arguments[], struct buffer *out)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-bool git_has_repository(const char *source_path)
+bool git_has_repository(const char *git_path)
 {
     struct buffer out = {0};
-    char *const arguments[] = {"git", "-C", (char *)source_path, "rev-parse", "--is-inside-work-tree", NULL};
+    char *const arguments[] = {"git", "-C", (char *)git_path, "rev-parse", "--is-inside-work-tree", NULL};
     int status = ask_git(arguments, &out);
     buffer_free(&out);
     return status != GIT_FATAL;
 }
 
 /* A rule above the source that ignores the source itself, or a directory around it. */
-static void look_above(const char *source_path, struct finding_list *findings)
+static void look_above(const char *git_path, struct finding_list *findings)
 {
     struct buffer out = {0}, rule = {0};
-    char *const ask[] = {"git",        "-C", (char *)source_path, "check-ignore", "--no-index", "-q", "--",
+    char *const ask[] = {"git",        "-C", (char *)git_path, "check-ignore", "--no-index", "-q", "--",
                          ".gitignore", NULL};
-    char *const tell[] = {"git",        "-C", (char *)source_path, "check-ignore", "--no-index", "-v", "--",
+    char *const tell[] = {"git",        "-C", (char *)git_path, "check-ignore", "--no-index", "-v", "--",
                           ".gitignore", NULL};
     /* With -v it tells of rules that take back, too. Its answer is FILE:LINE:PATTERN, a tab and the path. */
     if (ask_git(ask, &out) == 0 && ask_git(tell, &out) == 0) {
@@ -211,11 +211,11 @@ static void look_above(const char *source_path, struct finding_list *findings)
 }
 
 /* What is in Git's index already no rule takes out of it. */
-static void look_at_index(const char *source_path, struct finding_list *findings)
+static void look_at_index(const char *git_path, struct finding_list *findings)
 {
     struct buffer out = {0};
     size_t count = 0;
-    char *const arguments[] = {"git", "-C", (char *)source_path,  "ls-files", "-z",
+    char *const arguments[] = {"git", "-C", (char *)git_path,     "ls-files", "-z",
                                "-c",  "-i", "--exclude-standard", NULL};
     if (ask_git(arguments, &out) == 0)
         for (size_t i = 0; i < out.length; i++)
@@ -253,14 +253,14 @@ static const char *advice_on_big_file(const struct config *config, const char *p
     return "which Git would take; runs init keeps such files out";
 }
 
-void git_find_big_files(const char *source_path, int source_fd, const struct config *config,
+void git_find_big_files(const char *git_path, int source_fd, const struct config *config,
                         const char *manifest_name, struct finding_list *findings)
 {
     struct buffer out = {0};
     size_t first = findings->count, count = 0;
     const char *last = "";
     /* Each is a tag, a blank and the path; with conflicts one path comes several times in a row. */
-    char *const arguments[] = {"git", "-C", (char *)source_path,  "ls-files", "-t", "-z",
+    char *const arguments[] = {"git", "-C", (char *)git_path,     "ls-files", "-t", "-z",
                                "-c",  "-o", "--exclude-standard", NULL};
     if (ask_git(arguments, &out) != 0)
         out.length = 0;
@@ -292,14 +292,14 @@ bool git_has_block(int source_fd)
     return has;
 }
 
-void git_findings(const char *source_path, int source_fd, const struct config *config,
+void git_findings(const char *git_path, int source_fd, const struct config *config,
                   struct finding_list *findings)
 {
     size_t first = findings->count;
     const struct search search = {config, findings};
     look_at_rules(&search, source_fd, "");
     look_into(&search, source_fd, "", 0);
-    look_above(source_path, findings);
-    look_at_index(source_path, findings);
+    look_above(git_path, findings);
+    look_at_index(git_path, findings);
     finding_sort(findings, first);
 }

@@ -259,6 +259,21 @@ def test_through_a_mount(repository, mount):
     assert taken(repository) == {".gitignore", "runs_manifest.json", "chatdev/run/metrics.json", "chatdev/run/commit.txt"}
 
 
+def test_through_a_mount_of_a_part_of_a_repository(mount, tmp_path):
+    """Git's directory is not in such a mount; what git would do is found out all the same."""
+    source = tmp_path / "experiment" / "runs"
+    write_run(source, "chatdev", "run-1")
+    make_file(source, "chatdev/run-1/checkpoint.bin", 2_000_000)
+    git(source.parent, "init", "-q")
+    git(source.parent, "add", "-A")
+    mounted = mount(source)
+    result = failed(runs_command("init", cwd=mounted.path), 1)
+    assert "no Git repository" not in result.stdout
+    assert "chatdev/run-1/checkpoint.bin: Git has this file already" in result.stdout
+    for place in (mounted.path, source):
+        assert "chatdev/run-1/checkpoint.bin" in failed(runs_command("check", cwd=place), 1).stdout, place
+
+
 def test_check_names_big_files_that_git_would_take(source):
     """Until the rules are in place; what is no run's is left to nobody else."""
     write_run(source, "chatdev", "run-1")
