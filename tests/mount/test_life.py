@@ -161,6 +161,57 @@ def test_options_that_change_no_answer(mount, source, options):
     assert_agree(mounted)
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount.fuse3"), reason="needs root and mount.fuse3")
+def test_from_fstab(source, point, tmp_path):
+    """As mount(8) starts it by a line of /etc/fstab, and umount(8) ends it; in use it stays, and goes on."""
+    write_run(source, "chatdev", "run-1")
+    table = tmp_path / "fstab"
+    # By its path: mount.fuse3 looks for the type fuse.runsfs in the system's own directories.
+    table.write_text(f"{mounting.RUNSFS}#{source} {point} fuse3 ro,allow_other,noexec,_netdev,nofail,user,noauto,x-systemd.automount 0 0\n")
+    subprocess.run(["mount", "-T", table, point], check=True, timeout=60)
+    (line,) = [line for line in pathlib.Path("/proc/mounts").read_text().splitlines() if f" {point} " in line]
+    assert line.split()[:3] == [str(source), str(point), "fuse.runsfs"]
+    assert {"ro", "noexec", "allow_other"} <= set(line.split()[3].split(","))
+    pid = daemon_at(point)
+    user = subprocess.Popen(["sleep", "60"], cwd=point / "by-status" / "verified")
+    try:
+        busy = subprocess.run(["umount", point], capture_output=True, text=True, check=False)
+        assert busy.returncode != 0 and "busy" in busy.stderr
+        assert os.listdir(point / "by-status") == ["verified"]
+    finally:
+        user.kill()
+        user.wait()
+    subprocess.run(["umount", point], check=True)
+    assert poll(lambda: not os.path.exists(f"/proc/{pid}"), seconds=mounting.EXIT_SECONDS)
+
+
+@pytest.mark.parametrize("flag", ["-d", "-odebug"])
+def test_debug_prints_requests(source, point, flag):
+    """In the foreground, without -f."""
+    write_run(source, "chatdev", "run-1")
+    with subprocess.Popen([mounting.RUNSFS, flag, source, point], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert poll(lambda: mounting.is_mounted(point) and mounting.answers(point), seconds=mounting.START_SECONDS)
+        assert os.listdir(point / "by-status") == ["verified"]
+        assert process.poll() is None and mounting.fusermount("-u", point).returncode == 0
+        log = process.stderr.read()
+    assert process.returncode == 0
+    assert "LOOKUP" in log and "READDIR" in log
+
+
+def test_one_thread(source, point):
+    write_run(source, "chatdev", "run-1")
+    assert run("-s", source, point).returncode == 0
+    pid = daemon_at(point)
+    names = []
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        names.append((task / "comm").read_text().strip())
+    change_status(point / "runs" / "chatdev" / "run-1", "other", "in_place")
+    assert os.listdir(point / "by-status") == ["other"]
+    assert sum(name.startswith("worker") for name in names) <= 1, names
+    assert mounting.fusermount("-u", point).returncode == 0
+    assert poll(lambda: not os.path.exists(f"/proc/{pid}"), seconds=mounting.EXIT_SECONDS)
+
+
 def test_max_read(mount, source):
     write_run(source, "chatdev", "run-1")
     content = os.urandom(300_000)
