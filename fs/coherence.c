@@ -102,6 +102,11 @@ void coherence_attributes_changed(struct fs *fs, struct node *node)
     invalidate_inode(fs, node, -1);
 }
 
+void coherence_pages_refused(struct fs *fs, struct node *node)
+{
+    sender_send_pages(fs, node);
+}
+
 void coherence_configuration_changed(struct fs *fs, const struct directory *directory, const char *name)
 {
     if (directory != source_root(fs->source) || strcmp(name, CONFIG_FILE_NAME) != 0)

@@ -50,6 +50,8 @@ void coherence_entry_changed(struct fs *fs, struct directory *directory, const c
 void coherence_catch_up(struct fs *fs);
 /* The kernel shall ask for the attributes of the node again. */
 void coherence_attributes_changed(struct fs *fs, struct node *node);
+/* A write of pages that somebody changed in memory was refused: the kernel shall read them again. */
+void coherence_pages_refused(struct fs *fs, struct node *node);
 /* Something about the entry changed through the mount, and the keeper was told: if it is the configuration,
  * it is taken over, and the kernel asks for the views again. Before the reply. */
 void coherence_configuration_changed(struct fs *fs, const struct directory *directory, const char *name);

@@ -45,6 +45,9 @@ void sender_finish(struct fs *fs);
 void *sender_run(void *context);
 /* Has the entry taken back at places (taken over) and waits for it, up to a limit. */
 void sender_send_and_wait(struct fs *fs, struct directory_node **places, size_t count, const char *name);
+/* Has the node's pages taken back, some time after the request that is being served: its reply must not wait
+ * for that. */
+void sender_send_pages(struct fs *fs, struct node *node);
 
 /* The notifications. Of an inode: its attributes, and from offset on its pages or listing (-1: none). */
 void invalidate_inode(struct fs *fs, struct node *node, off_t offset);

@@ -10,9 +10,11 @@
 
 #define PATIENCE_MS 30
 
-/* Entries to be taken back, for a handler that waits. Freed by whoever is last to be done with it. */
+/* Entries to be taken back, for a handler that waits, or a node's pages. Freed by whoever is last to be done
+ * with it. */
 struct message {
     struct message *next;
+    struct node *node;              /* a reference; NULL: places count */
     struct directory_node **places; /* references, owned */
     size_t count;
     bool sent, abandoned;
@@ -58,6 +60,8 @@ void unref_places(struct fs *fs, struct directory_node **places, size_t count)
 
 static void message_free(struct fs *fs, struct message *message)
 {
+    if (message->node)
+        node_unref(&fs->nodes, message->node);
     unref_places(fs, message->places, message->count);
     free(message);
 }
@@ -78,6 +82,8 @@ void *sender_run(void *context)
         if (!coherence->sender.messages)
             coherence->sender.messages_end = &coherence->sender.messages;
         pthread_mutex_unlock(&coherence->lock);
+        if (message->node)
+            invalidate_inode(fs, message->node, 0);
         for (size_t i = 0; i < message->count; i++)
             invalidate_entry(fs, &message->places[i]->node, message->name);
         pthread_mutex_lock(&coherence->lock);
@@ -104,6 +110,24 @@ static struct timespec end_of_patience(void)
     return until;
 }
 
+/* coherence->lock is held. */
+static void queue(struct coherence *coherence, struct message *message)
+{
+    *coherence->sender.messages_end = message;
+    coherence->sender.messages_end = &message->next;
+    pthread_cond_signal(&coherence->sender.wake);
+}
+
+void sender_send_pages(struct fs *fs, struct node *node)
+{
+    struct message *message = memory_alloc_zeroed(1, sizeof(*message) + 1);
+    message->node = node_ref(&fs->nodes, node);
+    message->abandoned = true;
+    pthread_mutex_lock(&fs->coherence->lock);
+    queue(fs->coherence, message);
+    pthread_mutex_unlock(&fs->coherence->lock);
+}
+
 void sender_send_and_wait(struct fs *fs, struct directory_node **places, size_t count, const char *name)
 {
     struct coherence *coherence = fs->coherence;
@@ -114,9 +138,7 @@ void sender_send_and_wait(struct fs *fs, struct directory_node **places, size_t 
     message->count = count;
     struct timespec until = end_of_patience();
     pthread_mutex_lock(&coherence->lock);
-    *coherence->sender.messages_end = message;
-    coherence->sender.messages_end = &message->next;
-    pthread_cond_signal(&coherence->sender.wake);
+    queue(coherence, message);
     int result = 0;
     while (!message->sent && !coherence->stopping && result == 0)
         result = pthread_cond_timedwait(&coherence->sender.sent, &coherence->lock, &until);

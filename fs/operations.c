@@ -180,7 +180,7 @@ static void op_write(fuse_req_t req, fuse_ino_t number, const char *bytes, size_
                      struct fuse_file_info *fi)
 {
     struct node *node = node_of(req, number);
-    REQUIRE(node, write, node->kind == NODE_PAST ? EROFS : EISDIR);
+    REQUIRE(node, write, EISDIR);
     node->operations->write(fs_of(req), req, node, bytes, size, offset, fi);
 }
 

@@ -351,6 +351,21 @@ static int find_recent(struct repository *repository, const struct object_id *he
     return error;
 }
 
+/* Is there a branch of that name that leads to a commit? It is looked for by its whole name: most tags are no
+ * branch's, and rev-parse would try them as everything else. */
+static bool is_branch(struct repository *repository, const char *short_name)
+{
+    struct buffer name = {0};
+    git_oid target;
+    struct object_id commit;
+    buffer_append_text(&name, "refs/heads/");
+    buffer_append_text(&name, short_name);
+    bool is_one = git_reference_name_to_id(&target, repository->handle, name.bytes) == 0 &&
+                  parse(repository, name.bytes, &commit) == 0;
+    buffer_free(&name);
+    return is_one;
+}
+
 /* Branches or tags, by their short names. */
 static int each_reference(struct repository *repository, const char *prefix,
                           int (*visit)(const char *name, void *context), void *context)
@@ -362,15 +377,11 @@ static int each_reference(struct repository *repository, const char *prefix,
     snprintf(glob, sizeof(glob), "%s*", prefix);
     int error = repository_result(git_reference_iterator_glob_new(&iterator, repository->handle, glob));
     while (error == 0 && stop == 0 && git_reference_next_name(&name, iterator) == 0) {
-        struct object_id commit, branch;
-        struct buffer other = {0};
+        struct object_id commit;
         const char *short_name = name + strlen(prefix);
-        buffer_append_text(&other, "refs/heads/");
-        buffer_append_text(&other, short_name);
-        bool is_second = strcmp(prefix, "refs/tags/") == 0 && parse(repository, other.bytes, &branch) == 0;
+        bool is_second = strcmp(prefix, "refs/tags/") == 0 && is_branch(repository, short_name);
         if (!is_second && parse(repository, name, &commit) == 0)
             stop = visit(short_name, context);
-        buffer_free(&other);
     }
     if (error == 0)
         git_reference_iterator_free(iterator);

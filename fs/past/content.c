@@ -1,6 +1,7 @@
 /*
  * What files of the past hold: a blob, or the manifest that is derived from a revision's runs.
  */
+#include "fs/coherence.h"
 #include "fs/past/past.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -120,6 +121,19 @@ static void manifest_read(struct fs *fs, fuse_req_t req, struct node *node, size
     free(bytes);
 }
 
+/* The kernel opens files by itself, for writing too. A write(2) fails by this, and leaves nothing behind; but
+ * who has mapped the file has changed its pages by now, and others would read them. */
+static void refuse_write(struct fs *fs, fuse_req_t req, struct node *node, const char *bytes, size_t size,
+                         off_t offset, struct fuse_file_info *fi)
+{
+    (void)bytes;
+    (void)size;
+    (void)offset;
+    if (fi->writepage)
+        coherence_pages_refused(fs, node);
+    fuse_reply_err(req, EROFS);
+}
+
 /* There are no holes in it. */
 static void file_lseek(struct fs *fs, fuse_req_t req, struct node *node, off_t offset, int whence,
                        struct fuse_file_info *fi)
@@ -144,6 +158,7 @@ const struct node_operations past_file_operations = {
     .getattr = past_content_getattr,
     .getxattr = past_getxattr,
     .read = file_read,
+    .write = refuse_write,
     .lseek = file_lseek,
 };
 
@@ -151,5 +166,6 @@ const struct node_operations past_manifest_operations = {
     .getattr = past_content_getattr,
     .getxattr = past_getxattr,
     .read = manifest_read,
+    .write = refuse_write,
     .lseek = file_lseek,
 };

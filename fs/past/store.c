@@ -171,17 +171,20 @@ static size_t trim_repository(struct past_store *store)
     return before;
 }
 
-/* Keeps within limits what at/ has in memory; wholly: also what is in use again and again. */
+/* Keeps within limits what at/ has in memory; wholly: also what was used last. What libgit2 took for one big
+ * tree goes first, before all lists make room for it. */
 static void trim(struct fs *fs, bool wholly)
 {
     struct past_store *store = fs->past;
     size_t limit = limit_bytes(fs), share = limit / SHARE;
+    if (git_bytes(store) > share)
+        store->loose_bytes += trim_repository(store);
+    if (!store->repository)
+        return;
     if (deriver_bytes(store->deriver) > share)
         store->loose_bytes += trim_deriver(store, share);
     size_t others = deriver_bytes(store->deriver) + git_bytes(store);
-    store->loose_bytes += past_kept_shrink(store->kept, limit - (others < limit ? others : limit), wholly);
-    if (git_bytes(store) > share)
-        store->loose_bytes += trim_repository(store);
+    store->loose_bytes += past_kept_shrink(store->kept, limit - others, wholly);
 }
 
 bool past_expire(struct fs *fs)

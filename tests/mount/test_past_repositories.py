@@ -1,6 +1,7 @@
 """at/ in all states that a repository can be in: packed, borrowed, shallow, damaged, absent; and that nothing can be changed there."""
 
 import errno
+import mmap
 import os
 import shutil
 import stat
@@ -245,6 +246,62 @@ def test_a_repository_that_is_none(source, mount):
     assert os.listdir(mounted.path / "where") == ["run-1"]
 
 
+def test_a_repository_that_is_nearer(repository, mount, tmp_path):
+    """The nearest `.git` counts, whenever it came; one that is none leaves all as it was."""
+    mounted = mount(repository.source)
+    at = mounted.path / "at"
+    outer = repository.id("HEAD")
+    assert outer in os.listdir(at)
+    (repository.source / ".git").mkdir()
+    assert outer in os.listdir(at) and (at / outer / "where").is_dir()
+    (repository.source / ".git").rmdir()
+    assert outer in os.listdir(at)
+    inner = Repository.create(repository.source, ".")
+    inner.prefix = ""
+    commit = inner.commit("of its own")
+    assert set(os.listdir(at)) == {"HEAD", "main", commit}
+    assert_right(inner, mounted, tmp_path)
+    shutil.rmtree(repository.source / ".git")
+    assert outer in os.listdir(at)
+
+
+def test_a_source_by_a_link_that_leads_elsewhere_later(repository, mount, tmp_path):
+    """The mount shows the directory that was meant when it was made; so do its views of the past."""
+    other = Repository.create(tmp_path / "other")
+    other.commit_run("chatdev", "other-run")
+    link = tmp_path / "link"
+    link.symlink_to(repository.source)
+    mounted = mount(link)
+    link.unlink()
+    link.symlink_to(other.source)
+    assert_right(repository, mounted, tmp_path)
+    repository.git("gc", "-q", "--prune=now")  # it is opened anew
+    assert_right(repository, mounted, tmp_path)
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["source", "repository"])
+def test_a_source_that_is_moved(repository, mount, tmp_path, whole):
+    """Within its repository, where each revision has another tree at the new place, and with it."""
+    shutil.copytree(repository.source / "ghspec" / "run-2", repository.source / "baes" / "run-2")
+    commit = repository.commit("more")
+    mounted = mount(repository.source)
+    at = mounted.path / "at"
+    assert sorted(os.listdir(at / "HEAD" / "where")) == ["run-2.baes", "run-2.ghspec", "run-3"]
+    if whole:
+        repository.top.rename(tmp_path / "moved")
+        repository = Repository(tmp_path / "moved")
+        repository.commit_run("baes", "run-7")
+        assert "run-7" in os.listdir(at / "HEAD" / "where")
+        return
+    repository.source.rename(repository.top / "moved")
+    assert os.listdir(at / "HEAD" / "where") == []
+    assert os.listdir(at / commit / "runs") == []
+    repository.prefix, repository.source = "moved", repository.top / "moved"
+    commit = repository.commit("moved")
+    assert sorted(os.listdir(at / "HEAD" / "where")) == ["run-2.baes", "run-2.ghspec", "run-3"]
+    assert_right(repository, mounted, tmp_path, [commit])
+
+
 # --- read-only ---------------------------------------------------------------------------------------------------------
 
 
@@ -293,6 +350,33 @@ def test_nothing_can_be_changed_or_removed(repository, mount):
                 assert error_of(write, path, flags) == errno.EROFS, (name, flags)
             assert error_of(os.truncate, path, 0) == errno.EROFS, name
     assert shown(at / "HEAD" / "runs") == before
+
+
+def test_what_is_changed_in_memory_is_nobody_else_s(repository, mount):
+    """The kernel maps files by itself, for writing too: what is refused when it is written is read again."""
+    place = mount(repository.source).path / "at" / "HEAD"
+    for name in ("runs/ghspec/run-2/metrics.json", "runs_manifest.json"):
+        before = read_bytes(place / name)
+        descriptor = os.open(place / name, os.O_RDWR)
+        with mmap.mmap(descriptor, 0, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE) as mapped:
+            mapped[0:1] = b"X"
+            assert error_of(mapped.flush) == errno.EROFS
+        os.close(descriptor)
+        assert poll(lambda name=name, before=before: outcome(read_bytes, place / name) == before, 1), name
+        descriptor = os.open(place / name, os.O_RDWR)
+        mapped = mmap.mmap(descriptor, 0, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        os.close(descriptor)
+        mapped[0:1] = b"Y"
+        mapped.close()  # nobody waits for the writing
+        os.sync()
+        assert poll(lambda name=name, before=before: outcome(read_bytes, place / name) == before, 5), name
+
+
+def outcome(function, *arguments):
+    try:
+        return function(*arguments)
+    except OSError as error:
+        return error.errno
 
 
 def test_nothing_moves_between_the_past_and_the_present(repository, mount):
