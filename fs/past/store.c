@@ -184,7 +184,7 @@ static void trim(struct fs *fs, bool wholly)
     if (deriver_bytes(store->deriver) > share)
         store->loose_bytes += trim_deriver(store, share);
     size_t others = deriver_bytes(store->deriver) + git_bytes(store);
-    store->loose_bytes += past_kept_shrink(store->kept, limit - others, wholly);
+    store->loose_bytes += past_kept_shrink(store->kept, limit - (others < limit ? others : limit), wholly);
 }
 
 bool past_expire(struct fs *fs)
