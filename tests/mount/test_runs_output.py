@@ -94,7 +94,7 @@ def on_a_terminal(source, *arguments, columns=80, **environment):
     master, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with subprocess.Popen([RUNS, "-C", source, *arguments], stdin=subprocess.DEVNULL, stdout=terminal, stderr=terminal,
-                          env={**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment}) as process:
+                          env={**os.environ, "TERM": "xterm", "NO_COLOR": "", "LC_ALL": "C.UTF-8", **environment}) as process:
         os.close(terminal)
         output = b""
         while True:
