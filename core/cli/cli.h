@@ -106,6 +106,9 @@ int options_parse(int count, char **arguments, const struct command *command, st
 char *find_source(const char *directory);
 /* The same, but of a mount the directory that it shows: where Git's own files are, too. */
 char *find_source_on_disk(const char *directory);
+/* Of a path in a mount of runsfs the directory that this shows, by the path with which it was mounted; NULL
+ * of any other. Owned by the caller. */
+char *source_behind_mount(const char *path);
 
 /* ---- open.c ---- */
 

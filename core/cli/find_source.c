@@ -146,15 +146,19 @@ char *find_source(const char *directory)
     return unless_gone(source);
 }
 
+char *source_behind_mount(const char *path)
+{
+    struct own_mount own = find_own_mount(path);
+    free(own.runs);
+    return own.source;
+}
+
 char *find_source_on_disk(const char *directory)
 {
     char *source = find_source(directory);
-    if (!source)
-        return NULL;
-    struct own_mount own = find_own_mount(source);
-    free(own.runs);
-    if (!own.source)
+    char *behind = source ? source_behind_mount(source) : NULL;
+    if (!behind)
         return source;
     free(source);
-    return own.source;
+    return behind;
 }

@@ -16,7 +16,12 @@
 
 struct keeper *open_source(const char *source_path, bool read_only, bool read_all)
 {
+    /* Runs that stand in the source itself have its name for their framework, and in a mount it is not
+     * "runs". */
+    CLEANUP_FREE char *behind = source_behind_mount(source_path);
+    const char *slash = behind ? strrchr(behind, '/') : NULL;
     struct keeper_options options = {
+        .source_name = slash ? slash + 1 : NULL,
         .read_only = read_only,
         .watch = WATCH_POLL,
         .show_progress = true,

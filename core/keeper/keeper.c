@@ -432,7 +432,10 @@ int keeper_open(const char *source_path, const struct keeper_options *options, s
     }
     keeper->index = index_create();
     keeper->source_path = memory_copy_text(source_path, strlen(source_path));
-    keeper->source_name = name_of_source(source_path);
+    keeper->source_name = options->source_name
+                              ? memory_copy_text(options->source_name, strlen(options->source_name))
+                              : name_of_source(source_path);
+    keeper->options.source_name = NULL;
 
     pthread_mutex_lock(&keeper->lock);
     scan_begin(keeper);

@@ -30,6 +30,8 @@ struct keeper_options {
     enum keeper_cache cache;
     const char *cache_directory; /* NULL: the user's; need not outlive keeper_open */
     bool show_progress;          /* of the first scan, to somebody at a terminal */
+    const char *source_name;     /* of the source's directory, where it stands in a mount under another name;
+                                    NULL:     the path's; need not outlive keeper_open */
 };
 
 /* Opens a source, scans it whole, adopts the manifest that stands there and, unless read_only, writes it

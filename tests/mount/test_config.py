@@ -11,6 +11,7 @@ import pytest
 
 import mounting
 from helpers import assert_agree, poll, write_run
+from mounting import runs_command
 
 DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
 
@@ -325,3 +326,19 @@ def test_a_broken_one_is_not_started_with(mount, source, options):
     assert "keep" in (source / "runs_manifest.json").read_text()
     configure(source, documented("Sacred"))
     assert names(mount(source, *options, at=source.parent / "again"), "by-status") == ["COMPLETED"]
+
+
+def test_a_command_in_the_mount_has_the_name_of_the_source(mount, source):
+    """Runs that stand in the source itself have its name for their framework; what is shown of it is called runs."""
+    (source / "runsfs.json").write_text('{"layout": ["*"]}')
+    for name in ("1", "2"):
+        (source / name).mkdir()
+        (source / name / "metrics.json").write_text("{}")
+    mounted = mount(source)
+    assert poll(lambda: f'"framework": "{source.name}"' in (source / "runs_manifest.json").read_text())
+    before = (source / "runs_manifest.json").read_bytes()
+    result = runs_command("-C", mounted.runs, "check")
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout
+    assert json.loads(runs_command("-C", mounted.runs, "show", "1", "--json").stdout)["framework"] == source.name
+    assert runs_command("-C", mounted.runs, "rebuild").returncode == 0
+    assert (source / "runs_manifest.json").read_bytes() == before
